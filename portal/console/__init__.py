@@ -1,0 +1,33 @@
+"""The administrator's pages, one module per area. Every view: parse, call one verb, render or redirect.
+
+Only the admin account of an organization manages its Identity Center (IC-18): an administrator is a CAM user of that account.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from flask import Blueprint
+
+blueprint = Blueprint("console", __name__)
+
+AREAS = (
+    "sign_in",
+    "overview",
+    "organization",
+    "users",
+    "groups",
+    "sso",
+    "scim",
+    "configurations",
+    "deployments",
+    "accounts",
+    "grant_roles",
+    "grant_users",
+    "syncs",
+    "tasks",
+    "audit",
+)
+
+for _area in AREAS:
+    importlib.import_module(f"portal.console.{_area}")

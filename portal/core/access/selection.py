@@ -1,0 +1,141 @@
+"""What somebody picked in a wizard, by the names people know, and what of it exists already (IC-12, IC-14).
+
+Ids of another space or organization find nothing here: they fall out of the selection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from portal.core.access.models import Authorization, Configuration, UserSync
+from portal.core.directory.models import Group, User
+from portal.core.organization.models import Member
+from portal.core.space.models import Space
+
+
+@dataclass(frozen=True)
+class Named:
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Existing:
+    """One combination that is there already and will therefore fail; `configuration` is "" for a synchronization."""
+
+    principal: str
+    account: str
+    configuration: str = ""
+
+
+@dataclass(frozen=True)
+class Selection:
+    accounts: Sequence[Named]
+    users: Sequence[Named]
+    groups: Sequence[Named]
+    configurations: Sequence[Named]
+
+    @property
+    def principals(self) -> int:
+        return len(self.users) + len(self.groups)
+
+    @property
+    def pairs(self) -> int:
+        """User or group x account: the tasks of a user synchronization."""
+        return len(self.accounts) * self.principals
+
+    @property
+    def triples(self) -> int:
+        """User or group x account x configuration: the tasks of a role synchronization."""
+        return self.pairs * len(self.configurations)
+
+    @property
+    def uins(self) -> list[int]:
+        return [int(account.id) for account in self.accounts]
+
+    @property
+    def user_ids(self) -> list[str]:
+        return [user.id for user in self.users]
+
+    @property
+    def group_ids(self) -> list[str]:
+        return [group.id for group in self.groups]
+
+    @property
+    def configuration_ids(self) -> list[str]:
+        return [configuration.id for configuration in self.configurations]
+
+
+def select_by_ids(
+    session: Session,
+    space: Space,
+    *,
+    accounts: Sequence[int],
+    users: Sequence[str],
+    groups: Sequence[str],
+    configurations: Sequence[str] = (),
+) -> Selection:
+    """At most four statements, however many ids."""
+    members = select(Member.account_uin, Member.name).where(
+        Member.organization_id == space.organization_id, Member.account_uin.in_(accounts)
+    )
+    people = select(User.id, User.user_name).where(User.space_id == space.id, User.id.in_(users))
+    teams = select(Group.id, Group.name).where(Group.space_id == space.id, Group.id.in_(groups))
+    templates = select(Configuration.id, Configuration.name).where(
+        Configuration.space_id == space.id, Configuration.id.in_(configurations)
+    )
+    return Selection(
+        _named(session, members.order_by(Member.name_key)) if accounts else (),
+        _named(session, people.order_by(User.user_name_key)) if users else (),
+        _named(session, teams.order_by(Group.name_key)) if groups else (),
+        _named(session, templates.order_by(Configuration.name_key)) if configurations else (),
+    )
+
+
+def _named(session: Session, statement: Select[Any]) -> list[Named]:
+    return [Named(str(key), name) for key, name in session.execute(statement)]
+
+
+def existing_authorizations(
+    session: Session, space: Space, picked: Selection, *, most: int = 20
+) -> tuple[int, list[Existing]]:
+    """How many of the triples exist, and the first `most` of them."""
+    statement = (
+        _existing(space, picked, Authorization)
+        .join(Configuration, Configuration.id == Authorization.configuration_id)
+        .add_columns(Configuration.name)
+        .where(Authorization.configuration_id.in_(picked.configuration_ids))
+    )
+    return _first(session, statement, Authorization.id, most)
+
+
+def existing_syncs(session: Session, space: Space, picked: Selection, *, most: int = 20) -> tuple[int, list[Existing]]:
+    """How many of the user synchronizations exist, and the first `most` of them."""
+    return _first(session, _existing(space, picked, UserSync), UserSync.id, most)
+
+
+def _existing(space: Space, picked: Selection, model: Any) -> Select[Any]:
+    return (
+        select(func.coalesce(User.user_name, Group.name), Member.name)
+        .select_from(model)
+        .outerjoin(User, User.id == model.user_id)
+        .outerjoin(Group, Group.id == model.group_id)
+        .join(Member, Member.account_uin == model.account_uin)
+        .where(
+            model.space_id == space.id,
+            model.account_uin.in_(picked.uins),
+            or_(model.user_id.in_(picked.user_ids), model.group_id.in_(picked.group_ids)),
+        )
+    )
+
+
+def _first(
+    session: Session, statement: Select[Any], key: ColumnElement[Any] | Any, most: int
+) -> tuple[int, list[Existing]]:
+    total = session.scalar(select(func.count()).select_from(statement.add_columns(key.label("key")).subquery())) or 0
+    return total, [Existing(*row) for row in session.execute(statement.order_by(key).limit(most))]

@@ -1,0 +1,69 @@
+"""Granting policies to users, groups and roles (CAM-2), and who may change what (CAM-4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from portal.core.cam import presets
+from portal.core.cam.models import CamAttachment, CamPolicy, HolderType
+from portal.core.errors import Forbidden, Invalid
+
+
+def attach_exactly(
+    session: Session, *, account_uin: int, holder_type: HolderType, holder_id: int, names: Iterable[str]
+) -> bool:
+    """Let the holder have these policies and no other; True when that changed something.
+
+    A name is a preset policy, otherwise a custom one of the account: none of these can stand in for a preset.
+    Raises Invalid for a name that is neither.
+    """
+    wanted = _types(session, account_uin, set(names))
+    mine = (CamAttachment.holder_type == holder_type, CamAttachment.holder_id == holder_id)
+    present = {(row.policy_type, row.policy_name): row for row in session.scalars(select(CamAttachment).where(*mine))}
+    for key, row in present.items():
+        if key not in wanted:
+            session.delete(row)
+    for policy_type, name in sorted(wanted - present.keys()):
+        session.add(
+            CamAttachment(
+                holder_type=holder_type,
+                holder_id=holder_id,
+                policy_type=policy_type,
+                policy_name=name,
+                account_uin=account_uin,
+            )
+        )
+    session.flush()
+    return present.keys() != wanted
+
+
+def detach_all(session: Session, *, holder_type: HolderType, holder_id: int) -> None:
+    session.execute(
+        delete(CamAttachment).where(CamAttachment.holder_type == holder_type, CamAttachment.holder_id == holder_id)
+    )
+
+
+def check_manager(what: str, managed_by: str | None, manager: str | None) -> None:
+    """What the Identity Center made only the space that made it changes; what the account made, only the account.
+
+    `manager` is the space on whose behalf a verb is called, None for the account's own people. Raises Forbidden.
+    """
+    if managed_by == manager:
+        return
+    if managed_by is None:
+        raise Forbidden(f"{what} belongs to the account itself; the Identity Center does not change it.")
+    if manager is None:
+        raise Forbidden(f"{what} is managed by the Identity Center and cannot be changed in the account.")
+    raise Forbidden(f"{what} is managed by another Identity Center.")
+
+
+def _types(session: Session, account_uin: int, names: set[str]) -> set[tuple[str, str]]:
+    others = {name for name in names if presets.find(name) is None}
+    own = select(CamPolicy.name).where(CamPolicy.account_uin == account_uin, CamPolicy.name.in_(others))
+    custom = set(session.scalars(own)) if others else set()
+    for name in sorted(others - custom):
+        raise Invalid(f"There is no policy named {name} in this account.", field="policies")
+    return {("Custom" if name in others else "System", name) for name in names}

@@ -1,0 +1,219 @@
+"""Verbs on the users of one account, and their passwords (CAM-1, CAM-4, IC-14)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from portal.core import audit, clock
+from portal.core.actor import Actor
+from portal.core.cam import queries
+from portal.core.cam.models import CamGroupMember, CamSession, CamUser, HolderType
+from portal.core.cam.policies import attach_exactly, check_manager, detach_all
+from portal.core.errors import Conflict, Invalid
+from portal.core.federation.models import SignIn
+from portal.core.organization.models import Organization
+from portal.core.secrets import hash_password, password_matches
+from portal.core.text import fold
+
+SUB_USER = "SubUser"
+SYNCHRONIZED = "CICUser"
+
+RESCUE = "organization:SetExternalSAMLIdentityProvider"
+"""Who may do this can repair the sign-in of a whole organization: one such administrator must always be left."""
+
+_NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,128}")
+_PASSWORD_LENGTH = range(8, 129)  # NIST SP 800-63B 5.1.1.1: length counts, no rules of composition
+
+
+def find_cam_user(session: Session, account_uin: int, name: str) -> CamUser | None:
+    """By name, without case as everywhere."""
+    return session.scalar(
+        select(CamUser).where(CamUser.account_uin == account_uin, CamUser.name_key == fold(name))
+    )
+
+
+def create_cam_user(
+    session: Session,
+    actor: Actor,
+    *,
+    account_uin: int,
+    name: str,
+    password: str | None = None,
+    policies: Sequence[str] = (),
+    remark: str = "",
+) -> CamUser:
+    """A user of the account itself. Raises Invalid (name, password, policies), Conflict (name taken)."""
+    if find_cam_user(session, account_uin, name):
+        raise Conflict(f"There is already a CAM user named {name} in this account.", field="name")
+    user = _add(session, account_uin, name, remark=remark, password_hash=_hashed(password))
+    attach_exactly(
+        session, account_uin=account_uin, holder_type=HolderType.USER, holder_id=user.uin, names=policies
+    )
+    _record(session, actor, "cam_user.create", user, policies=sorted(set(policies)))
+    return user
+
+
+def set_password(session: Session, actor: Actor, *, cam_user: CamUser, password: str) -> None:
+    """Unlocks the user and ends the sign-ins that were made with the former password. Raises Invalid, Forbidden."""
+    check_manager(f"The CAM user {cam_user.name}", cam_user.managed_by, None)
+    cam_user.password_hash = _hashed(password)
+    cam_user.failed_sign_ins, cam_user.locked_until = 0, None
+    _end_sign_ins(session, cam_user)
+    session.flush()
+    _record(session, actor, "cam_user.set_password", cam_user)
+
+
+def check_password(
+    session: Session, *, account_uin: int | None, name: str, password: str, attempts: int, lock_minutes: int
+) -> CamUser | None:
+    """The CAM user of an admin account whose password this is, else None: unknown, locked and wrong look the same.
+
+    Without `account_uin` the name must be the only one of its kind among all admin accounts. `attempts` wrong
+    passwords in a row lock the user for `lock_minutes`. The caller commits after a None as well: that is how the
+    attempts are counted.
+    """
+    statement = (
+        select(CamUser)
+        .join(Organization, Organization.admin_uin == CamUser.account_uin)
+        .where(CamUser.name_key == fold(name), CamUser.password_hash.is_not(None))
+        .limit(2)
+        .with_for_update(of=CamUser)
+    )
+    if account_uin is not None:
+        statement = statement.where(CamUser.account_uin == account_uin)
+    found = session.scalars(statement).all()
+    user = found[0] if len(found) == 1 else None
+    locked = user is not None and user.locked_until is not None and user.locked_until > clock.now()
+    right = password_matches(user.password_hash if user and not locked else None, password)
+    if user is None or locked:
+        return None
+    if right:
+        user.failed_sign_ins, user.locked_until = 0, None
+    else:
+        user.failed_sign_ins += 1
+        if user.failed_sign_ins >= attempts:
+            user.failed_sign_ins, user.locked_until = 0, clock.now() + timedelta(minutes=lock_minutes)
+    session.flush()
+    return user if right else None
+
+
+def synchronize_cam_user(
+    session: Session, actor: Actor, *, account_uin: int, name: str, remark: str, keep_both: bool, manager: str
+) -> CamUser:
+    """The CAM user that stands for the user `name` of the space `manager`, made when there is none (IC-14).
+
+    A user of the account with that name is kept and ours gets the suffix `_cic`, or it is taken over: then it
+    loses policies, groups and password, because a synchronized user has no permission. Raises Invalid when the
+    last administrator would be lost that way or the names are taken, Forbidden when another space holds the user.
+    """
+    ours = session.scalar(
+        select(CamUser).where(
+            CamUser.account_uin == account_uin, CamUser.managed_by == manager, CamUser.managed_for == fold(name)
+        )
+    )
+    taken = None if ours else find_cam_user(session, account_uin, name)
+    if ours:
+        user, action = ours, "cam_user.update"
+    elif taken and not keep_both:
+        _take_over(session, taken, manager)
+        user, action = taken, "cam_user.take_over"
+    else:
+        new_name = f"{name}_cic" if taken else name
+        if taken and find_cam_user(session, account_uin, new_name):
+            raise Invalid(f"The account has CAM users named {name} and {new_name} already.", field="name")
+        user, action = _add(session, account_uin, new_name), "cam_user.create"
+    changed = not ours or user.remark != remark
+    user.type, user.managed_by, user.managed_for, user.remark = SYNCHRONIZED, manager, fold(name), remark
+    session.flush()
+    if changed:
+        _record(session, actor, action, user, managed_by=manager)
+    return user
+
+
+def delete_cam_user(session: Session, actor: Actor, *, cam_user: CamUser, manager: str | None = None) -> None:
+    """Ends its sessions too. Raises Forbidden for a user that is not `manager`'s, Invalid for the last administrator."""
+    check_manager(f"The CAM user {cam_user.name}", cam_user.managed_by, manager)
+    _check_not_last_administrator(session, cam_user)
+    detach_all(session, holder_type=HolderType.USER, holder_id=cam_user.uin)
+    session.delete(cam_user)
+    session.flush()
+    _record(session, actor, "cam_user.delete", cam_user)
+
+
+def _add(
+    session: Session, account_uin: int, name: str, *, remark: str = "", password_hash: str | None = None
+) -> CamUser:
+    if not _NAME.fullmatch(name):
+        raise Invalid(
+            "A CAM user name has 1 to 128 letters, digits and the characters + = , . @ - _", field="name"
+        )
+    user = CamUser(
+        account_uin=account_uin, name=name, name_key=fold(name), remark=remark, password_hash=password_hash
+    )
+    session.add(user)
+    session.flush()
+    return user
+
+
+def _take_over(session: Session, user: CamUser, manager: str) -> None:
+    if user.managed_by == manager:
+        raise Invalid(
+            f"The CAM user {user.name} stands for another user of this space. Synchronize with Save Both.", field="name"
+        )
+    check_manager(f"The CAM user {user.name}", user.managed_by, None)
+    _check_not_last_administrator(session, user)
+    detach_all(session, holder_type=HolderType.USER, holder_id=user.uin)
+    session.execute(delete(CamGroupMember).where(CamGroupMember.user_uin == user.uin))
+    user.password_hash, user.failed_sign_ins, user.locked_until = None, 0, None
+    _end_sign_ins(session, user)
+
+
+def _check_not_last_administrator(session: Session, user: CamUser) -> None:
+    """Nobody could sign in to the console any more, so nobody could undo it."""
+    runs = select(Organization.id).where(Organization.admin_uin == user.account_uin)
+    if user.password_hash is None or session.scalar(runs) is None:
+        return
+    with_password = select(CamUser).where(
+        CamUser.account_uin == user.account_uin, CamUser.password_hash.is_not(None)
+    )
+    administrators = [
+        other.uin
+        for other in session.scalars(with_password)
+        if queries.allows(queries.policies_of_user(session, other), RESCUE, account_uin=other.account_uin)
+    ]
+    if administrators == [user.uin]:
+        raise Invalid(
+            f"{user.name} is the last administrator of the organization: make another administrator first.",
+            field="name",
+        )
+
+
+def _end_sign_ins(session: Session, user: CamUser) -> None:
+    for table, whose in ((SignIn, SignIn.cam_user_uin), (CamSession, CamSession.user_uin)):
+        session.execute(
+            update(table).where(whose == user.uin, table.ended_at.is_(None)).values(ended_at=clock.now())
+        )
+
+
+def _hashed(password: str | None) -> str | None:
+    if password is not None and len(password) not in _PASSWORD_LENGTH:
+        raise Invalid("A password has 8 to 128 characters.", field="password")
+    return None if password is None else hash_password(password)
+
+
+def _record(session: Session, actor: Actor, action: str, user: CamUser, **details: object) -> None:
+    audit.record(
+        session,
+        actor,
+        action,
+        target_type="cam_user",
+        target_id=user.uin,
+        target_name=user.name,
+        account_uin=user.account_uin,
+        details=details,
+    )

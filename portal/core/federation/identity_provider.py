@@ -1,0 +1,117 @@
+"""The enterprise IdP that a space trusts (IC-6). Its metadata is read above the heart; here come plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, delete, select
+from sqlalchemy.orm import Session
+
+from portal.core import audit, clock, limits
+from portal.core.actor import Actor
+from portal.core.errors import Invalid
+from portal.core.federation.models import IdentityProvider, IdentityProviderCertificate
+from portal.core.space.models import Space
+
+
+@dataclass(frozen=True)
+class TrustedCertificate:
+    """`pem` and what people compare: the SHA-256 fingerprint, the subject, the dates (UTC)."""
+
+    pem: str
+    fingerprint: str
+    subject: str
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True)
+class TrustedIdentityProvider:
+    entity_id: str
+    sso_url: str
+    sso_binding: str
+    certificates: tuple[TrustedCertificate, ...]
+    updated_at: datetime
+
+
+def current(session: Session, space: Space) -> TrustedIdentityProvider | None:
+    """The IdP of a space with its certificates, oldest first; None when none is set."""
+    idp = session.get(IdentityProvider, space.id)
+    if idp is None:
+        return None
+    rows = session.scalars(_certificates(space).order_by(IdentityProviderCertificate.added_at))
+    certificates = tuple(
+        TrustedCertificate(row.pem, row.fingerprint, row.subject, row.not_before, row.not_after)
+        for row in rows
+    )
+    return TrustedIdentityProvider(idp.entity_id, idp.sso_url, idp.sso_binding, certificates, idp.updated_at)
+
+
+def set_identity_provider(
+    session: Session,
+    actor: Actor,
+    *,
+    space: Space,
+    entity_id: str,
+    sso_url: str,
+    sso_binding: str,
+    certificates: Sequence[TrustedCertificate],
+) -> IdentityProvider:
+    """Trust this IdP instead of the one before; certificates that stay keep their rows.
+
+    Sign-ins that wait at another IdP are refused when they come back. Invalid without a certificate.
+    """
+    wanted = {certificate.fingerprint: certificate for certificate in certificates}
+    if not wanted:
+        raise Invalid(
+            "The identity provider needs at least one certificate for signing.", field="certificate"
+        )
+    limits.check("idp_certificates_per_space", len(wanted), what="IdP certificates per space")
+    idp = session.get(IdentityProvider, space.id)
+    before = idp.entity_id if idp else ""
+    if idp is None:
+        idp = IdentityProvider(space_id=space.id)
+        session.add(idp)
+    idp.entity_id, idp.sso_url, idp.sso_binding = entity_id, sso_url, sso_binding
+    idp.updated_at = clock.now()
+    session.flush()
+    _replace_certificates(session, space, wanted)
+    audit.record(
+        session,
+        actor,
+        "sso.set-identity-provider",
+        target_type="space",
+        target_id=space.id,
+        target_name=space.name,
+        details={"entity_id": entity_id, "before": before, "sso_url": sso_url, "fingerprints": list(wanted)},
+    )
+    return idp
+
+
+def _certificates(space: Space) -> Select[IdentityProviderCertificate]:
+    return select(IdentityProviderCertificate).where(IdentityProviderCertificate.space_id == space.id)
+
+
+def _replace_certificates(session: Session, space: Space, wanted: dict[str, TrustedCertificate]) -> None:
+    known = set(session.scalars(_certificates(space).with_only_columns(IdentityProviderCertificate.fingerprint)))
+    session.execute(
+        delete(IdentityProviderCertificate).where(
+            IdentityProviderCertificate.space_id == space.id,
+            IdentityProviderCertificate.fingerprint.not_in(wanted),
+        )
+    )
+    session.add_all(
+        IdentityProviderCertificate(
+            space_id=space.id,
+            pem=certificate.pem,
+            fingerprint=certificate.fingerprint,
+            subject=certificate.subject[:1024],
+            not_before=certificate.not_before,
+            not_after=certificate.not_after,
+        )
+        for fingerprint, certificate in wanted.items()
+        if fingerprint not in known
+    )
+    session.flush()

@@ -1,0 +1,41 @@
+"""Limits of the product (reference names and defaults of the real one). Each can be set; each refusal names it."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from portal.core.errors import LimitReached
+
+
+class Limits(BaseModel):
+    users_per_space: int = Field(100_000, ge=1)
+    groups_per_space: int = Field(10_000, ge=1)
+    configurations_per_space: int = Field(1_000, ge=1)
+    policies_per_configuration: int = Field(20, ge=1)
+    users_created_at_once: int = Field(10, ge=1)
+    scim_credentials_per_space: int = Field(2, ge=1)
+    idp_certificates_per_space: int = Field(5, ge=1)
+    department_levels: int = Field(5, ge=1)
+    departments_per_parent: int = Field(20, ge=1)
+    created_members_per_entity: int = Field(5, ge=1)
+    triples_per_batch: int = Field(10_000, ge=1)
+
+
+_active = Limits()
+
+
+def set_limits(limits: Limits) -> None:
+    """Called once by the composition root with the limits of the settings."""
+    global _active
+    _active = limits
+
+
+def allowed(name: str) -> int:
+    value: int = getattr(_active, name)
+    return value
+
+
+def check(name: str, wanted: int, *, what: str) -> None:
+    """Raise LimitReached when `wanted` is over the limit called `name`; `what` names the counted things."""
+    if wanted > allowed(name):
+        raise LimitReached(f"The limit of {allowed(name)} {what} is reached ({name}).")

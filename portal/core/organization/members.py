@@ -1,0 +1,228 @@
+"""Member accounts of an organization (MEM-1, MEM-2, MEM-4, DEP-2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import delete, func, select, union_all, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from portal.core import audit, limits
+from portal.core.access.models import Authorization, Deployment, SyncedUser, UserSync
+from portal.core.actor import Actor
+from portal.core.cam.models import CamAttachment, CamRole, HolderType
+from portal.core.errors import Conflict, Invalid
+from portal.core.organization import names, queries
+from portal.core.organization.models import Account, Department, Member, Organization
+from portal.core.organization.organizations import lock
+from portal.core.organization.queries import MemberRow
+from portal.core.text import fold
+
+ACCESS_ROLE = "OrganizationAccessControlRole"
+
+
+def create_member(
+    session: Session, actor: Actor, *, organization: Organization, department: Department, name: str
+) -> Account:
+    """A new account in the embedded cloud, with the role by which the admin account reaches it (MEM-4).
+
+    It cannot quit and begins with pay-on-behalf.
+    Raises Invalid, Conflict (the name is taken) or LimitReached (ORG-7).
+    """
+    name = names.member_name(name)
+    lock(session, organization)
+    made = (
+        select(func.count())
+        .select_from(Member)
+        .where(Member.organization_id == organization.id, Member.joined_by == "Create")
+    )
+    limits.check(
+        "created_members_per_entity", (session.scalar(made) or 0) + 1, what="created member accounts"
+    )
+    _check_unique(session, organization, name)
+    account = Account(name=name)
+    session.add(account)
+    session.flush()
+    session.add(
+        Member(
+            account_uin=account.uin,
+            organization_id=organization.id,
+            department_id=department.id,
+            name=name,
+            name_key=fold(name),
+            joined_by="Create",
+            payment_mode="pay-on-behalf",
+            may_quit=False,
+        )
+    )
+    _flush(session, name)
+    _trust_admin_account(session, account, organization)
+    _record(session, actor, "member.create", organization, account.uin, name, department=department.name)
+    return account
+
+
+def rename_member(
+    session: Session, actor: Actor, *, organization: Organization, uin: int, name: str
+) -> MemberRow:
+    """Raises NotFound, Invalid or Conflict."""
+    before = queries.member(session, organization, uin)
+    name = names.member_name(name)
+    if name == before.name:
+        return before
+    lock(session, organization)
+    _check_unique(session, organization, name, but=uin)
+    session.execute(update(Member).where(Member.account_uin == uin).values(name=name, name_key=fold(name)))
+    session.execute(update(Account).where(Account.uin == uin).values(name=name))
+    _record(session, actor, "member.update", organization, uin, name, old_name=before.name)
+    return queries.member(session, organization, uin)
+
+
+def move_members(
+    session: Session, actor: Actor, *, organization: Organization, department: Department, uins: Sequence[int]
+) -> list[MemberRow]:
+    """Into `department`; who is there already stays. Returns those that moved, as they were.
+
+    Raises NotFound, or Invalid when none is named.
+    """
+    _check_chosen(uins)
+    moved = [
+        row for row in queries.members_of(session, organization, uins) if row.department_id != department.id
+    ]
+    if moved:
+        session.execute(
+            update(Member)
+            .where(Member.account_uin.in_([row.uin for row in moved]))
+            .values(department_id=department.id)
+        )
+    for row in moved:
+        _record(
+            session, actor, "member.move", organization, row.uin, row.name,
+            old_department=row.department_name, department=department.name,
+        )  # fmt: skip
+    return moved
+
+
+def remove_members(
+    session: Session, actor: Actor, *, organization: Organization, uins: Sequence[int]
+) -> list[MemberRow]:
+    """Takes accounts out of the organization, all of them or none.
+
+    Raises Conflict for the admin account and for one in which the Identity Center still holds something,
+    saying what; NotFound; Invalid when none is named. The accounts themselves stay.
+    """
+    _check_chosen(uins)
+    rows = queries.members_of(session, organization, uins)
+    for row in rows:
+        if row.uin == organization.admin_uin:
+            raise Conflict(f"{row.name} is the admin account of the organization and cannot be removed.")
+    held = _held(session, uins)
+    for row in rows:
+        if row.uin in held:
+            raise Conflict(
+                f"{row.name} cannot be removed: the Identity Center still has {', '.join(held[row.uin])} "
+                "there. Remove these first."
+            )
+    session.execute(delete(Member).where(Member.account_uin.in_(uins)))
+    for row in rows:
+        _record(
+            session, actor, "member.remove", organization, row.uin, row.name, department=row.department_name
+        )
+    return rows
+
+
+def _held(session: Session, uins: Sequence[int]) -> dict[int, list[str]]:
+    """What the Identity Center has in accounts, in words, by account."""
+    kinds = {
+        "authorization": Authorization.account_uin,
+        "deployed configuration": Deployment.account_uin,
+        "user synchronization": UserSync.account_uin,
+        "synchronized user": SyncedUser.account_uin,
+    }
+    counts = [
+        select(column.label("uin"), func.count().label("number"), func.max(index).label("kind"))
+        .where(column.in_(uins))
+        .group_by(column)
+        for index, column in enumerate(kinds.values())
+    ]
+    found: dict[int, list[str]] = {}
+    for uin, number, index in sorted(session.execute(union_all(*counts)).tuples()):
+        word = list(kinds)[index]
+        found.setdefault(uin, []).append(f"{number} {word}{'' if number == 1 else 's'}")
+    return found
+
+
+def _trust_admin_account(session: Session, account: Account, organization: Organization) -> None:
+    role = CamRole(
+        account_uin=account.uin,
+        name=ACCESS_ROLE,
+        description="The admin account of the organization reaches this account by it.",
+        trust={
+            "version": "2.0",
+            "statement": [
+                {
+                    "action": "name/sts:AssumeRole",
+                    "effect": "allow",
+                    "principal": {"qcs": [f"qcs::cam::uin/{organization.admin_uin}:root"]},
+                }
+            ],
+        },
+    )
+    session.add(role)
+    session.flush()
+    session.add(
+        CamAttachment(
+            holder_type=HolderType.ROLE,
+            holder_id=role.id,
+            policy_type="System",
+            policy_name="AdministratorAccess",
+            account_uin=account.uin,
+        )
+    )
+    session.flush()
+
+
+def _check_chosen(uins: Sequence[int]) -> None:
+    if not uins:
+        raise Invalid("Choose at least one member account.", field="members")
+
+
+def _check_unique(session: Session, organization: Organization, name: str, *, but: int = 0) -> None:
+    taken = select(Member.account_uin).where(
+        Member.organization_id == organization.id, Member.name_key == fold(name), Member.account_uin != but
+    )
+    if session.scalar(taken) is not None:
+        raise Conflict(f"There is a member named {name} in the organization already.", field="name")
+
+
+def _flush(session: Session, name: str) -> None:
+    """Two at the same time: the database decides, the loser gets the answer of one who came later."""
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise Conflict(
+            f"There is a member named {name} in the organization already.", field="name"
+        ) from error
+
+
+def _record(
+    session: Session,
+    actor: Actor,
+    action: str,
+    organization: Organization,
+    uin: int,
+    name: str,
+    **details: Any,
+) -> None:
+    audit.record(
+        session,
+        actor,
+        action,
+        target_type="member",
+        target_id=uin,
+        target_name=name,
+        account_uin=uin,
+        organization_id=organization.id,
+        details=details,
+    )

@@ -1,0 +1,1 @@
+"""The space: the Identity Center instance of an organization (IC-1, IC-2)."""

@@ -1,0 +1,15 @@
+"""Comparing names without case: SQLite's lower() knows only ASCII, so a folded copy is stored and compared."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def fold(value: str) -> str:
+    return unicodedata.normalize("NFC", value).casefold()
+
+
+def contains(value: str) -> str:
+    """A LIKE pattern (escape character backslash) that finds `value` anywhere in a folded column."""
+    escaped = fold(value).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"

@@ -1,0 +1,155 @@
+"""One typed settings object: config/default.toml, then the file named by PORTAL_CONFIG, then PORTAL_* in the environment.
+
+All faults are reported together, before anything starts.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from portal.core.limits import Limits
+from portal.paths import config_dir
+
+
+class SettingsFault(Exception):
+    """`faults` holds one line per wrong setting: its name, the rule, what to do."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class Settings(BaseSettings):
+    """Documented in config/default.toml, which holds every default."""
+
+    model_config = SettingsConfigDict(env_prefix="PORTAL_", env_nested_delimiter="__", extra="forbid")
+
+    environment: Literal["production", "demo", "test"] = "production"
+    data_dir: Path = Path("var")
+    database_url: str = ""
+    broker_url: str = ""
+    base_url: str = ""
+    secret_key: str = ""
+    trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "text"] = "json"
+    embedded_worker: bool = True
+    employee_session_hours: Annotated[int, Field(ge=1, le=720)] = 8
+    administrator_session_hours: Annotated[int, Field(ge=1, le=72)] = 8
+    sign_in_minutes: Annotated[int, Field(ge=1, le=60)] = 10
+    saml_clock_skew_seconds: Annotated[int, Field(ge=0, le=600)] = 90
+    max_body_bytes: Annotated[int, Field(ge=65_536)] = 1_048_576
+    sign_in_attempts: Annotated[int, Field(ge=1, le=100)] = 5
+    sign_in_lock_minutes: Annotated[int, Field(ge=1, le=1440)] = 15
+    limits: Limits = Limits()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        files = [config_dir() / "default.toml"]
+        if own := os.environ.get("PORTAL_CONFIG"):
+            files.append(Path(own))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, files)
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if not value:
+            return value
+        try:
+            backend = make_url(value).get_backend_name()
+        except ArgumentError:
+            raise ValueError("is not a database URL such as postgresql://user@host/name") from None
+        if backend not in ("sqlite", "postgresql"):
+            raise ValueError("must begin with sqlite: or postgresql:")
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _clean_base(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with https:// (or http:// for a trial)")
+        return value.rstrip("/")
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def secure_cookies(self) -> bool:
+        return self.base_url.startswith("https://")
+
+
+def load(**given: Any) -> Settings:
+    """Read and complete the settings; raises SettingsFault with every fault at once.
+
+    Without a database URL it is a SQLite file in `data_dir`; without a base URL the address that `portal serve`
+    listens on by default. With SQLite the secret key may be left out: it is made once and kept beside the file.
+    """
+    own = os.environ.get("PORTAL_CONFIG")
+    if own and not Path(own).is_file():
+        raise SettingsFault([f"PORTAL_CONFIG: there is no file {own}."])
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        raise SettingsFault([_fault(item) for item in error.errors()]) from None
+    except ValueError as error:  # TOML that does not parse
+        raise SettingsFault([f"{own or 'config/default.toml'}: {error}"]) from None
+    if not settings.database_url:
+        settings.database_url = f"sqlite:///{settings.data_dir / 'portal.db'}"
+    if not settings.base_url:
+        settings.base_url = "http://127.0.0.1:8000"
+    if settings.database_url.startswith(("postgresql://", "postgres://")):
+        settings.database_url = "postgresql+psycopg://" + settings.database_url.split("://", 1)[1]
+    faults = []
+    if not settings.secret_key:
+        if settings.is_sqlite:
+            settings.secret_key = _kept_secret(settings.data_dir)
+        else:
+            faults.append(
+                "PORTAL_SECRET_KEY: is not set; every process needs the same one (openssl rand -hex 32 makes one)."
+            )
+    elif len(settings.secret_key) < 32:
+        faults.append("PORTAL_SECRET_KEY: needs at least 32 characters.")
+    if faults:
+        raise SettingsFault(faults)
+    return settings
+
+
+def _fault(item: Any) -> str:
+    name = "PORTAL_" + "__".join(str(part) for part in item["loc"]).upper()
+    return f"{name}: {item['msg'].removeprefix('Value error, ')}."
+
+
+def _kept_secret(data_dir: Path) -> str:
+    path = data_dir / "secret-key"
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_text().strip()
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+        return path.read_text().strip()

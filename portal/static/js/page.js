@@ -1,0 +1,69 @@
+// What HTML cannot do, for every page. Each page works without it.
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.classList.add("copied");
+    setTimeout(() => button.classList.remove("copied"), 1500);
+  });
+}
+
+for (const button of document.querySelectorAll("[data-theme-toggle]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const chosen = document.documentElement.dataset.bsTheme === "dark" ? "light" : "dark";
+    document.documentElement.dataset.bsTheme = chosen;
+    document.cookie = `portal_theme=${chosen}; path=/; max-age=31536000; samesite=lax`;
+  });
+}
+
+// A checkbox in a table's head chooses all rows of the page; the bulk bar counts what is chosen.
+for (const all of document.querySelectorAll("[data-select-all]")) {
+  const boxes = [...document.querySelectorAll(`input[type=checkbox][name="${all.dataset.selectAll}"]:not(:disabled)`)];
+  all.hidden = false;
+  all.addEventListener("change", () => {
+    for (const box of boxes) box.checked = all.checked;
+    all.form?.dispatchEvent(new Event("change"));
+  });
+}
+for (const counter of document.querySelectorAll("[data-count]")) {
+  const form = counter.closest("form");
+  const count = () => {
+    counter.textContent = form.querySelectorAll(`input[type=checkbox][name="${counter.dataset.count}"]:checked`).length;
+  };
+  form.addEventListener("change", count);
+  count();
+}
+
+// A form that sends itself: the sign-on to an account. Its button is there for browsers without scripts.
+document.querySelector("form[data-auto-submit]")?.submit();
+
+// A part of the page that is fetched again until it says that it is settled (task progress).
+for (const part of document.querySelectorAll("[data-poll]")) {
+  const refresh = async () => {
+    if (part.querySelector("[data-settled]")) return;
+    const answer = await fetch(part.dataset.poll, { headers: { "X-Fragment": "1" } }).catch(() => null);
+    if (answer?.ok) {
+      const html = await answer.text();
+      if (html !== part.innerHTML) part.innerHTML = html;
+    }
+    setTimeout(refresh, 2000);
+  };
+  setTimeout(refresh, 1000);
+}
+
+// Rows that match what is typed stay; for short lists that are on the page as a whole.
+for (const input of document.querySelectorAll("[data-filter]")) {
+  const rows = [...document.querySelectorAll(input.dataset.filter)];
+  input.addEventListener("input", () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of rows) row.hidden = !words.every((word) => (row.dataset.text ?? row.textContent).toLowerCase().includes(word));
+  });
+}
+
+for (const link of document.querySelectorAll("[data-back]")) {
+  if (history.length > 1) link.addEventListener("click", (event) => { event.preventDefault(); history.back(); });
+}
+
+document.querySelector("[data-focus]")?.focus();

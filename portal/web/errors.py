@@ -1,0 +1,86 @@
+"""Errors as answers, mapped once: a page with a plain sentence and a reference number; the log gets the detail.
+
+Doors that speak another language than HTML register a renderer for their path (`/scim/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from flask import Flask, current_app, g, make_response, render_template, request
+from flask_babel import gettext as _
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+
+from portal.core.errors import Error, Forbidden
+from portal.web.transactions import refused
+
+log = structlog.get_logger()
+
+Renderer = Callable[[int, str, Exception], Any]
+
+
+def render_errors_by(app: Flask, path: str, renderer: Renderer) -> None:
+    """Errors below `path` are answered by `renderer(status, message, error)`."""
+    app.extensions.setdefault("error_renderers", {})[path] = renderer
+
+
+def setup_errors(app: Flask) -> None:
+    app.extensions.setdefault("error_renderers", {})
+
+    @app.errorhandler(Error)
+    def of_the_heart(error: Error) -> Any:
+        if request.method not in ("GET", "HEAD") or isinstance(error, Forbidden):
+            _audit(error)
+        return _answer(error.status, error.message, error)
+
+    @app.errorhandler(CSRFError)
+    def forged(error: CSRFError) -> Any:
+        return _answer(400, _("This form is too old or came from elsewhere. Go back, reload the page and try again."), error)
+
+    @app.errorhandler(HTTPException)
+    def of_http(error: HTTPException) -> Any:
+        status = error.code or 500
+        messages = {
+            403: _("You may not open this page."),
+            404: _("There is nothing at this address, or it is not yours to see."),
+            405: _("This address does not take this kind of request."),
+            413: _("That is too large. The limit is %(size)s bytes.", size=app.config["MAX_CONTENT_LENGTH"]),
+        }
+        if status < 400:
+            return error
+        answer = _answer(status, messages.get(status, _("The request could not be understood.")), error)
+        if status == 405 and error.get_response().headers.get("Allow"):
+            answer.headers["Allow"] = error.get_response().headers["Allow"]
+        return answer
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> Any:
+        log.exception("request.failed", path=request.path)
+        if isinstance(error, OperationalError):
+            return _answer(503, _("The database does not answer. Try again in a moment."), error)
+        return _answer(500, _("Something went wrong on our side. The administrator finds it in the log by the reference."), error)
+
+
+def _audit(error: Error) -> None:
+    if current_user and current_user.is_authenticated:
+        action = (request.endpoint or request.path).replace("console.", "")
+        refused(current_user.actor, action, error.message, details={"method": request.method, "path": request.path[:256]})
+
+
+def _answer(status: int, message: str, error: Exception) -> Any:
+    for path, renderer in app_renderers().items():
+        if request.path.startswith(path):
+            return renderer(status, message, error)
+    return make_response(
+        render_template("layout/error.html", status=status, message=message, reference=g.get("request_id", "")), status
+    )
+
+
+def app_renderers() -> dict[str, Renderer]:
+    renderers: dict[str, Renderer] = current_app.extensions["error_renderers"]
+    return renderers

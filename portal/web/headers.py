@@ -1,0 +1,30 @@
+"""Security headers of every answer. The content policy allows our own origin only, nothing inline."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, g, request
+
+from portal.settings import Settings
+
+
+def allow_form_to(origin: str) -> None:
+    """Let a form of this answer post to another origin: the cloud account that a sign-on goes to."""
+    g.setdefault("form_origins", []).append(origin)
+
+
+def setup_headers(app: Flask, settings: Settings) -> None:
+    @app.after_request
+    def add(response: Response) -> Response:
+        origins = " ".join(["'self'", *g.get("form_origins", [])])
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+            f"connect-src 'self'; form-action {origins}; frame-ancestors 'none'; base-uri 'none'"
+        )
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        if settings.secure_cookies:
+            response.headers["Strict-Transport-Security"] = "max-age=31536000"
+        if not request.path.startswith(("/static/", "/bootstrap/")):
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response

@@ -1,0 +1,84 @@
+"""Structured logs with a request id, one line per request, and the Prometheus metrics."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sys
+import time
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import REGISTRY as PROCESS_REGISTRY
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from portal.settings import Settings
+
+log = structlog.get_logger()
+
+REQUESTS = Counter("portal_http_requests_total", "Requests answered", ["endpoint", "method", "status"])
+DURATION = Histogram("portal_http_request_seconds", "Time to answer a request", ["endpoint"])
+
+
+def setup_logging(settings: Settings) -> None:
+    """JSON lines (or readable text) on standard error, ours and the libraries'."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer() if settings.log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.log_level)),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=renderer))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+
+def setup_observing(app: Flask) -> None:
+    @app.before_request
+    def begin() -> None:
+        g.request_id = secrets.token_hex(8)
+        g.started = time.perf_counter()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        endpoint = request.endpoint or "none"
+        seconds = time.perf_counter() - g.started
+        response.headers["X-Request-Id"] = g.request_id
+        REQUESTS.labels(endpoint, request.method, str(response.status_code)).inc()
+        DURATION.labels(endpoint).observe(seconds)
+        if endpoint not in ("static", "bootstrap.static", "operations.healthz", "operations.readyz"):
+            log.info(
+                "request",
+                method=request.method,
+                path=request.path,
+                status=response.status_code,
+                ms=round(seconds * 1000, 1),
+                address=request.remote_addr,
+            )
+        return response
+
+
+def metrics() -> Response:
+    """All processes of `portal serve` together where PROMETHEUS_MULTIPROC_DIR is set (serve sets it)."""
+    registry = PROCESS_REGISTRY
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,38 @@
+"""For those who run it: alive, ready, metrics."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, abort, jsonify, request
+from sqlalchemy import text
+
+from portal.migrations import head_revision
+from portal.web import observing
+from portal.web.permissions import Permission, requires
+from portal.web.transactions import db
+
+blueprint = Blueprint("operations", __name__)
+
+
+@blueprint.get("/healthz")
+@requires(Permission.PUBLIC)
+def healthz() -> Response:
+    """The process answers."""
+    return jsonify(status="ok")
+
+
+@blueprint.get("/readyz")
+@requires(Permission.PUBLIC)
+def readyz() -> tuple[Response, int]:
+    """The database answers and its schema is this version's."""
+    found = db().scalar(text("SELECT version_num FROM alembic_version"))
+    ready = found == head_revision()
+    return jsonify(status="ok" if ready else "the database schema is not this version's"), 200 if ready else 503
+
+
+@blueprint.get("/metrics")
+@requires(Permission.PUBLIC)
+def metrics() -> Response:
+    """Only for a collector on this machine, and never through a proxy."""
+    if request.remote_addr not in ("127.0.0.1", "::1") or "X-Forwarded-For" in request.headers:
+        abort(404)
+    return observing.metrics()

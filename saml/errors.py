@@ -1,0 +1,49 @@
+"""What can be wrong. Every public function of this package raises these and nothing else on bad input."""
+
+from __future__ import annotations
+
+
+class SamlError(Exception):
+    """A SAML message was refused.
+
+    `reason` is a stable code for logs, metrics and tests:
+
+    encoding        not base64, not UTF-8, not a form field of the right kind
+    size            larger than allowed
+    xml             not well-formed, or with a DTD, entity, comment or processing instruction
+    shape           an element or attribute that has no place there, or one that is missing
+    status          the identity provider reports a failure
+    assertions      not exactly one assertion
+    encrypted       an encrypted part
+    unsigned        no signature over the assertion
+    algorithm       a signature, digest, canonicalisation or transform outside the allow-list
+    signature       the signature does not hold with the certificates we trust
+    in-response-to  answers another request, none, or one although none was sent
+    destination, recipient, audience, issuer    meant for, or coming from, somebody else
+    expired, not-yet-valid, time                a time outside its window, or no readable time
+    name-id         a subject name that cannot be a user name
+    library         python3-saml refused it for a reason of its own
+
+    `detail` may quote the message that was refused (on one line): for the log and the audit trail only, never
+    for a page.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.reason = reason
+        self.detail = "".join(character if character.isprintable() else "?" for character in detail)
+        super().__init__(f"{reason}: {self.detail}" if detail else reason)
+
+
+class MetadataError(SamlError):
+    """Metadata or a certificate was refused; `message` tells an administrator what is wrong and what to do.
+
+    `field` names the input when the values were typed by hand.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__("metadata", message)
+        self.message = message
+        self.field = field
+
+    def __str__(self) -> str:
+        return self.message

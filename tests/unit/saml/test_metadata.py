@@ -1,0 +1,266 @@
+"""Metadata as identity providers really write it, and the ways it can be wrong."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.resources import files
+
+import pytest
+from lxml import etree
+
+from saml.errors import MetadataError
+from saml.metadata import (
+    identity_provider_by_hand,
+    identity_provider_metadata,
+    parse_identity_provider,
+    service_provider_metadata,
+)
+from saml.parties import ServiceProvider
+from tests.support.saml_idp import key_pair
+
+NOW = datetime(2031, 1, 1, tzinfo=UTC)
+FIRST, SECOND = key_pair("first")[1], key_pair("second")[1]
+REDIRECT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
+POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
+PROTOCOL = "urn:oasis:names:tc:SAML:2.0:protocol"
+NAMESPACES = (
+    'xmlns="urn:oasis:names:tc:SAML:2.0:metadata" xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" '
+    'xmlns:ds="http://www.w3.org/2000/09/xmldsig#"'
+)
+
+
+def bare(certificate: str) -> str:
+    return "".join(certificate.strip().splitlines()[1:-1])
+
+
+def key(certificate: str, use: str = ' use="signing"') -> str:
+    return (
+        f"<md:KeyDescriptor{use}><ds:KeyInfo><ds:X509Data><ds:X509Certificate>{bare(certificate)}"
+        "</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>"
+    )
+
+
+def service(binding: str, location: str) -> str:
+    return f'<md:SingleSignOnService Binding="{binding}" Location="{location}"/>'
+
+
+def entity(
+    content: str,
+    entity_id: str = "https://idp.example.test",
+    attributes: str = "",
+    role: str = "IDPSSODescriptor",
+) -> str:
+    return (
+        f'<md:EntityDescriptor {NAMESPACES} entityID="{entity_id}" {attributes}>'
+        f'<md:{role} protocolSupportEnumeration="{PROTOCOL}">{content}</md:{role}></md:EntityDescriptor>'
+    )
+
+
+GOOD = entity(key(FIRST) + service(REDIRECT, "https://idp.example.test/sso"))
+
+OKTA = f"""<?xml version="1.0" encoding="UTF-8"?>
+<md:EntityDescriptor entityID="http://www.okta.com/exk1" {NAMESPACES}>
+<md:IDPSSODescriptor WantAuthnRequestsSigned="false" protocolSupportEnumeration="{PROTOCOL}">{key(FIRST)}
+<md:NameIDFormat>urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress</md:NameIDFormat>
+{service(POST, "https://acme.okta.com/app/exk1/sso/saml")}{service(REDIRECT, "https://acme.okta.com/app/exk1/sso/saml")}
+</md:IDPSSODescriptor></md:EntityDescriptor>"""
+
+ENTRA = f"""\ufeff<?xml version="1.0" encoding="utf-8"?>
+<EntityDescriptor ID="_1" entityID="https://sts.windows.net/tenant/" {NAMESPACES}>
+<RoleDescriptor xsi:type="fed:SecurityTokenServiceType" protocolSupportEnumeration="http://docs.oasis-open.org/wsfed"
+ xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:fed="http://docs.oasis-open.org/wsfed/federation/200706">
+{key(SECOND)}</RoleDescriptor>
+<IDPSSODescriptor protocolSupportEnumeration="{PROTOCOL}">{key(FIRST)}{key(SECOND)}
+{service(REDIRECT, "https://login.microsoftonline.com/tenant/saml2")}
+{service(POST, "https://login.microsoftonline.com/tenant/saml2")}
+</IDPSSODescriptor></EntityDescriptor>"""
+
+ADFS = f"""<EntityDescriptor {NAMESPACES} entityID="http://adfs.example.test/adfs/services/trust">
+<SPSSODescriptor protocolSupportEnumeration="{PROTOCOL}">{key(SECOND)}</SPSSODescriptor>
+<IDPSSODescriptor protocolSupportEnumeration="{PROTOCOL}">{key(SECOND, ' use="encryption"')}{key(FIRST)}
+<SingleLogoutService Binding="{REDIRECT}" Location="https://adfs.example.test/adfs/ls/"/>
+{service("urn:oasis:names:tc:SAML:2.0:bindings:SOAP", "https://adfs.example.test/soap")}
+{service(POST, "https://adfs.example.test/adfs/ls/?x=1&amp;y=2")}
+</IDPSSODescriptor></EntityDescriptor>"""
+
+KEYCLOAK = f"""<md:EntitiesDescriptor {NAMESPACES} Name="urn:keycloak">
+<!-- realm acme -->
+{entity(key(FIRST, "") + service(REDIRECT, "http://keycloak:8080/realms/acme/protocol/saml"), "http://keycloak:8080/realms/acme")}
+{entity("", "https://sp.example.test", role="SPSSODescriptor")}
+</md:EntitiesDescriptor>"""
+
+
+@pytest.mark.parametrize(
+    ("document", "entity_id", "url", "binding", "certificates"),
+    [
+        (
+            OKTA,
+            "http://www.okta.com/exk1",
+            "https://acme.okta.com/app/exk1/sso/saml",
+            "HTTP-Redirect",
+            [FIRST],
+        ),
+        (
+            ENTRA,
+            "https://sts.windows.net/tenant/",
+            "https://login.microsoftonline.com/tenant/saml2",
+            "HTTP-Redirect",
+            [FIRST, SECOND],
+        ),
+        (
+            ADFS,
+            "http://adfs.example.test/adfs/services/trust",
+            "https://adfs.example.test/adfs/ls/?x=1&y=2",
+            "HTTP-POST",
+            [FIRST],
+        ),
+        (
+            KEYCLOAK,
+            "http://keycloak:8080/realms/acme",
+            "http://keycloak:8080/realms/acme/protocol/saml",
+            "HTTP-Redirect",
+            [FIRST],
+        ),
+    ],
+    ids=["okta", "entra", "adfs", "keycloak"],
+)
+def test_ic_6_metadata_of_known_identity_providers_is_read(
+    document: str, entity_id: str, url: str, binding: str, certificates: list[str]
+) -> None:
+    for form in (document, document.encode(), document.encode("utf-16")):
+        found = parse_identity_provider(form, now=NOW)
+
+        assert (found.entity_id, found.sso_url, found.sso_binding) == (entity_id, url, binding)
+        assert list(found.certificates) == certificates
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("", "empty"),
+        ("  \n", "empty"),
+        ("not xml", "not well-formed XML"),
+        ("<a>", "not well-formed XML"),
+        ("<html><body>Sign in</body></html>", "not SAML 2.0 metadata"),
+        (b"\xff\xfa<a/>", "not UTF-8"),
+        ("\ud800", "not UTF-8"),
+        (GOOD.replace("<md:IDP", " " * 300_000 + "<md:IDP", 1), "larger than 256 KiB"),
+        ('<!DOCTYPE x [<!ENTITY a "b">]>' + GOOD, "document type, an entity"),
+        (GOOD.replace("https://idp.example.test/sso", "&xxe;"), "not well-formed XML"),
+        ('<?xml-stylesheet href="x"?>' + GOOD, "processing instruction"),
+        (entity("", role="SPSSODescriptor"), "describes a service provider"),
+        (GOOD.replace(PROTOCOL, "urn:oasis:names:tc:SAML:1.1:protocol"), "no SAML 2.0 identity provider"),
+        (f"<md:EntitiesDescriptor {NAMESPACES}>{GOOD}{GOOD}</md:EntitiesDescriptor>", "2 identity providers"),
+        (entity(service(REDIRECT, "https://idp.example.test")), "no certificate for signing"),
+        (
+            entity(key(FIRST, ' use="encryption"') + service(REDIRECT, "https://idp.example.test")),
+            "no certificate for signing",
+        ),
+        (GOOD.replace(bare(FIRST), "AAAA"), "certificate cannot be read"),
+        (entity(key(FIRST)), "no single sign-on service"),
+        (entity(key(FIRST) + service("urn:other", "https://idp.example.test")), "no single sign-on service"),
+        (entity(key(FIRST) + service(REDIRECT, "javascript:alert(1)")), "not a web address"),
+        (entity(key(FIRST) + service(REDIRECT, "//idp.example.test/x")), "not a web address"),
+        (entity(key(FIRST) + service(REDIRECT, "https://[::1/x")), "not a web address"),
+        (entity(key(FIRST) + service(REDIRECT, "https://idp:99999/x")), "not a web address"),
+        (entity(key(FIRST) + service(REDIRECT, "https://user@idp/x")), "not a web address"),
+        (entity(key(FIRST) + service(REDIRECT, "https://idp/x#y")), "not a web address"),
+        (entity(key(FIRST) + service(REDIRECT, "https://idp/" + "x" * 2048)), "not a web address"),
+        (GOOD.replace('entityID="https://idp.example.test"', 'entityID=""'), "entity id .* is empty"),
+        (GOOD.replace('entityID="https://idp.example.test"', ""), "entity id .* is empty"),
+        (GOOD.replace('entityID="', 'entityID="&lt;script>'), "angle brackets"),
+        (GOOD.replace('entityID="', 'entityID="' + "x" * 1024), "longer than 1024"),
+        (
+            GOOD.replace("entityID=", 'validUntil="2030-12-31T00:00:00Z" entityID='),
+            "valid until 2030-12-31 00:00",
+        ),
+        (GOOD.replace("<md:IDPSSODescriptor", '<md:IDPSSODescriptor validUntil="x"'), "not a time"),
+    ],
+)
+def test_ic_6_broken_metadata_is_refused_in_words_that_name_the_rule(
+    document: str | bytes, words: str
+) -> None:
+    with pytest.raises(MetadataError, match=words) as refused:
+        parse_identity_provider(document, now=NOW)
+    assert refused.value.message == str(refused.value)
+    assert refused.value.reason == "metadata"
+
+
+def test_metadata_is_valid_until_its_end() -> None:
+    document = GOOD.replace("entityID=", 'validUntil="2031-01-01T00:00:01.5Z" entityID=')
+
+    assert parse_identity_provider(document, now=NOW).sso_url == "https://idp.example.test/sso"
+    with pytest.raises(MetadataError):
+        parse_identity_provider(document.replace("01.5Z", "00Z"), now=NOW)
+
+
+def test_only_the_first_certificate_of_a_chain_is_trusted() -> None:
+    chain = f"{bare(FIRST)}</ds:X509Certificate><ds:X509Certificate>{bare(SECOND)}"
+
+    assert parse_identity_provider(GOOD.replace(bare(FIRST), chain), now=NOW).certificates == (FIRST,)
+
+
+def test_an_identity_provider_typed_by_hand_is_trimmed_and_checked() -> None:
+    found = identity_provider_by_hand(
+        entity_id=" urn:acme:idp ", sso_url=" https://idp.example.test/sso?a=1 ", certificate=bare(FIRST)
+    )
+
+    assert (found.entity_id, found.sso_url, found.certificates) == (
+        "urn:acme:idp",
+        "https://idp.example.test/sso?a=1",
+        (FIRST,),
+    )
+    assert found.sso_binding == "HTTP-Redirect"
+
+
+@pytest.mark.parametrize("field", ["entity_id", "sso_url", "certificate"])
+def test_a_fault_typed_by_hand_names_its_field(field: str) -> None:
+    good = {"entity_id": "urn:idp", "sso_url": "https://idp.example.test", "certificate": FIRST}
+
+    with pytest.raises(MetadataError) as refused:
+        identity_provider_by_hand(**{**good, field: " "})
+    assert refused.value.field == field
+
+
+def metadata_schema() -> etree.XMLSchema:
+    folder = files("onelogin.saml2").joinpath("schemas", "saml-schema-metadata-2.0.xsd")
+    return etree.XMLSchema(etree.parse(str(folder)))
+
+
+def test_our_metadata_follows_the_schema_and_never_ends() -> None:
+    sp = ServiceProvider("http://ic:8000/saml/a&b/metadata", "http://ic:8000/saml/a&b/acs", "key", FIRST)
+    ours = [
+        service_provider_metadata(sp),
+        service_provider_metadata(ServiceProvider("urn:sp", "https://sp.example.test/acs")),
+        identity_provider_metadata(
+            entity_id="urn:idp", sso_url="https://ic/sso?a&b", certificates=[FIRST, SECOND]
+        ),
+    ]
+
+    for document in ours:
+        root = etree.fromstring(document.encode())
+        metadata_schema().assertValid(root)
+        assert "validUntil" not in document
+        assert "cacheDuration" not in document
+        assert "key" not in root.itertext()
+
+
+def test_service_provider_metadata_names_entity_acs_and_key() -> None:
+    sp = ServiceProvider("urn:a&b", "http://ic:8000/acs?a&b", "private", FIRST)
+    root = etree.fromstring(service_provider_metadata(sp).encode())
+    acs = next(root.iter("{*}AssertionConsumerService"))
+
+    assert root.get("entityID") == "urn:a&b"
+    assert (acs.get("Location"), acs.get("Binding")) == ("http://ic:8000/acs?a&b", POST)
+    assert next(root.iter("{*}X509Certificate")).text == bare(FIRST)
+    assert next(root.iter("{*}SPSSODescriptor")).get("AuthnRequestsSigned") == "true"
+
+
+def test_our_identity_provider_metadata_is_read_by_our_own_parser() -> None:
+    document = identity_provider_metadata(
+        entity_id="urn:idp", sso_url="https://ic/sso?a&b", certificates=[FIRST, SECOND]
+    )
+    found = parse_identity_provider(document, now=NOW)
+
+    assert (found.entity_id, found.sso_url) == ("urn:idp", "https://ic/sso?a&b")
+    assert found.certificates == (FIRST, SECOND)
