@@ -1,11 +1,11 @@
 """The Identity Center.
 
-    home      employees: sign-in by the enterprise IdP, user portal          /login /home /saml
-    scim      the IdP pushes users and groups                                /scim/v2
-    console   administrators                                                 /console
-    account   the console of one account of the embedded cloud               /accounts/<uin>
-    worker    runs provisioning tasks through the accounts' connectors (clouds)
-    core      tables and rules; everything above calls it, it calls nothing above
+home      employees: sign-in by the enterprise IdP, user portal          /login /home /saml
+scim      the IdP pushes users and groups                                /scim/v2
+console   administrators                                                 /console
+account   the console of one account of the embedded cloud               /accounts/<uin>
+worker    runs provisioning tasks through the accounts' connectors (clouds)
+core      tables and rules; everything above calls it, it calls nothing above
 """
 
 from __future__ import annotations

@@ -1,0 +1,295 @@
+"""The `portal` command. Each subcommand: one transaction, one verb.
+
+A refusal is a sentence on standard error and exit code 1.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import IO
+
+import click
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.core.actor import Actor
+from portal.core.database import Database
+from portal.core.errors import Error, NotFound
+from portal.core.organization.models import Organization
+from portal.settings import Settings, SettingsFault, load
+
+POLICY = "QcloudOrganizationFullAccess"
+
+
+@click.group()
+@click.version_option(package_name="identity-center")
+def main() -> None:
+    """The Identity Center: one sign-in for a company's employees into all its cloud accounts."""
+
+
+def _settings() -> Settings:
+    try:
+        return load()
+    except SettingsFault as fault:
+        for line in fault.faults:
+            click.echo(line, err=True)
+        sys.exit(2)
+
+
+def _fail(message: str) -> None:
+    click.echo(message, err=True)
+    sys.exit(1)
+
+
+@contextmanager
+def _work(settings: Settings) -> Iterator[Session]:
+    """The transaction of a command on an up-to-date database."""
+    from portal.core.limits import set_limits
+    from portal.worker import setup_dispatch
+
+    set_limits(settings.limits)
+    database = Database(settings.database_url)
+    setup_dispatch(database, settings)
+    try:
+        _prepare(settings, database)
+        with database.transaction() as session:
+            yield session
+    except Error as error:
+        _fail(error.message)
+    finally:
+        database.dispose()
+
+
+def _prepare(settings: Settings, database: Database) -> None:
+    """A SQLite file is brought to this version without being asked.
+
+    A server's schema is changed by `portal db upgrade` only.
+    """
+    from portal import migrations
+
+    if settings.is_sqlite:
+        migrations.upgrade(database)
+    elif not migrations.is_current(database):
+        _fail("The database schema is not this version's. Run: portal db upgrade")
+
+
+def _actor(organization: Organization | None = None) -> Actor:
+    return Actor("command", "portal", "portal command", organization.id if organization else None)
+
+
+def _space_option(command: click.decorators.FC) -> click.decorators.FC:
+    return click.option("--space", required=True, help="Name of the space.")(command)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option(
+    "--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Processes; each runs 8 threads."
+)
+def serve(host: str, port: int, workers: int) -> None:
+    """Serve the portal (gunicorn)."""
+    from portal.serving import serve
+
+    settings = _settings()
+    database = Database(settings.database_url)
+    _prepare(settings, database)
+    database.dispose()
+    serve(host=host, port=port, workers=workers)
+
+
+@main.command()
+def worker() -> None:
+    """Run provisioning tasks: by Celery with PORTAL_BROKER_URL, otherwise from the database."""
+    from portal import worker
+    from portal.web.observing import setup_logging
+
+    settings = _settings()
+    database = Database(settings.database_url)
+    _prepare(settings, database)
+    setup_logging(settings)
+    worker.main(settings, database)
+
+
+@main.command()
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option(
+    "--idp-port", default=8001, show_default=True, type=click.IntRange(1, 65535), help="Port of the sample IdP."
+)
+def demo(port: int, idp_port: int) -> None:
+    """Serve the portal with sample data and a sample identity provider. Never for production."""
+    from portal.demo import run
+
+    run(port=port, idp_port=idp_port)
+
+
+@main.command()
+def check() -> None:
+    """Tell every fault of the configuration at once; exit code 2 when there is one."""
+    from portal.checking import faults, remarks
+
+    settings = _settings()
+    found = faults(settings)
+    for line in found:
+        click.echo(f"fault: {line}", err=True)
+    for line in remarks(settings):
+        click.echo(f"remark: {line}")
+    if found:
+        sys.exit(2)
+    click.echo("The configuration is sound.")
+
+
+@main.group()
+def db() -> None:
+    """The database."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the schema to this version."""
+    from portal import migrations
+
+    database = Database(_settings().database_url)
+    migrations.upgrade(database)
+    database.dispose()
+    click.echo("The database schema is up to date.")
+
+
+@main.command()
+@click.option("--organization", required=True, help="Name of the organization.")
+@click.option(
+    "--space", help="Name of the space; left out, an administrator activates the Identity Center in the console."
+)
+@click.option(
+    "--admin", required=True, help="Name of the first administrator. The password is read from standard input."
+)
+def init(organization: str, space: str | None, admin: str) -> None:
+    """A new installation: organization, admin account, space, first administrator."""
+    from portal.activation import activate_space
+    from portal.core.cam.users import create_cam_user
+    from portal.core.organization.organizations import create_organization
+
+    settings = _settings()
+    password = _password()
+    with _work(settings) as session:
+        made = create_organization(session, _actor(), name=organization)
+        if space:
+            activate_space(session, _actor(made), organization=made, name=space, secret_key=settings.secret_key)
+        create_cam_user(
+            session, _actor(made), account_uin=made.admin_uin, name=admin, password=password, policies=[POLICY]
+        )
+    click.echo(f"Organization {organization}, admin account {made.admin_uin}, administrator {admin}.")
+    click.echo(f"Console: {settings.base_url}/console")
+    if space:
+        click.echo(f"User login URL: {settings.base_url}/login/{space}")
+
+
+@main.group()
+def admin() -> None:
+    """Administrators: CAM users of the admin account."""
+
+
+@admin.command("create")
+@click.argument("name")
+@click.option("--organization", help="Name of the organization; may be left out when there is one.")
+def admin_create(name: str, organization: str | None) -> None:
+    """Make an administrator. The password is read from standard input."""
+    from portal.core.cam.users import create_cam_user
+
+    settings = _settings()
+    password = _password()
+    with _work(settings) as session:
+        found = _organization(session, organization)
+        create_cam_user(
+            session, _actor(found), account_uin=found.admin_uin, name=name, password=password, policies=[POLICY]
+        )
+    click.echo(f"Administrator {name} of account {found.admin_uin}. Console: {settings.base_url}/console")
+
+
+@main.group()
+def idp() -> None:
+    """The enterprise identity provider."""
+
+
+@idp.command("set")
+@_space_option
+@click.option("--metadata", required=True, type=click.File("rb"), help="The IdP's metadata file; - for standard input.")
+def idp_set(space: str, metadata: IO[bytes]) -> None:
+    """Trust the IdP of a metadata file."""
+    from portal.core.space.queries import find
+    from portal.trust import from_metadata, trust
+
+    with _work(_settings()) as session:
+        found = find(session, space)
+        actor = _space_actor(session, found.organization_id)
+        trusted = trust(session, actor, space=found, offered=from_metadata(metadata.read()))
+    click.echo(f"Space {space} trusts {trusted.entity_id}.")
+
+
+@main.group()
+def sso() -> None:
+    """Single sign-on of a space."""
+
+
+@sso.command("enable")
+@_space_option
+def sso_enable(space: str) -> None:
+    """Switch SSO on."""
+    from portal.core.space.queries import find
+    from portal.core.space.spaces import set_sso_enabled
+
+    settings = _settings()
+    with _work(settings) as session:
+        found = find(session, space)
+        set_sso_enabled(session, _space_actor(session, found.organization_id), space=found, enabled=True)
+    click.echo(f"SSO is on. User login URL: {settings.base_url}/login/{space}")
+
+
+@main.group("scim-credential")
+def scim_credential() -> None:
+    """SCIM credentials of a space."""
+
+
+@scim_credential.command("create")
+@_space_option
+@click.option("--days", default=365, show_default=True, type=click.IntRange(1, 36135), help="Lifetime.")
+def scim_credential_create(space: str, days: int) -> None:
+    """Make a credential, switch SCIM on, and print only the secret."""
+    from portal.core.federation import scim_credentials
+    from portal.core.space.queries import find
+
+    with _work(_settings()) as session:
+        found = find(session, space)
+        actor = _space_actor(session, found.organization_id)
+        lifetime = timedelta(days=days)
+        _credential, secret = scim_credentials.create_credential(session, actor, space=found, lifetime=lifetime)
+        scim_credentials.set_scim_enabled(session, actor, space=found, enabled=True)
+    click.echo(secret)
+
+
+def _organization(session: Session, name: str | None) -> Organization:
+    statement = select(Organization)
+    if name:
+        statement = statement.where(Organization.name == name)
+    found = session.scalars(statement.limit(2)).all()
+    if len(found) > 1:
+        raise NotFound("There are several organizations; name one with --organization.")
+    if not found:
+        raise NotFound(
+            f"There is no organization {name}." if name else "There is no organization yet. Run: portal init"
+        )
+    return found[0]
+
+
+def _space_actor(session: Session, organization_id: int) -> Actor:
+    return _actor(session.get(Organization, organization_id))
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        entered: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        return entered
+    return sys.stdin.readline().rstrip("\r\n")

@@ -1,4 +1,5 @@
-"""One typed settings object: config/default.toml, then the file named by PORTAL_CONFIG, then PORTAL_* in the environment.
+"""One typed settings object: config/default.toml, then the file named by PORTAL_CONFIG, then PORTAL_* in the
+environment.
 
 All faults are reported together, before anything starts.
 """
@@ -99,11 +100,11 @@ class Settings(BaseSettings):
         return self.base_url.startswith("https://")
 
 
-def load(**given: Any) -> Settings:
+def load(*, listening: str = "http://127.0.0.1:8000", **given: Any) -> Settings:
     """Read and complete the settings; raises SettingsFault with every fault at once.
 
-    Without a database URL it is a SQLite file in `data_dir`; without a base URL the address that `portal serve`
-    listens on by default. With SQLite the secret key may be left out: it is made once and kept beside the file.
+    Without a database URL it is a SQLite file in `data_dir`; without a base URL it is `listening`, the address that
+    the portal is served at. With SQLite the secret key may be left out: it is made once and kept beside the file.
     """
     own = os.environ.get("PORTAL_CONFIG")
     if own and not Path(own).is_file():
@@ -117,7 +118,7 @@ def load(**given: Any) -> Settings:
     if not settings.database_url:
         settings.database_url = f"sqlite:///{settings.data_dir / 'portal.db'}"
     if not settings.base_url:
-        settings.base_url = "http://127.0.0.1:8000"
+        settings.base_url = listening
     if settings.database_url.startswith(("postgresql://", "postgres://")):
         settings.database_url = "postgresql+psycopg://" + settings.database_url.split("://", 1)[1]
     faults = []

@@ -44,7 +44,9 @@ def postgresql_url(worker_id: str) -> Iterator[str]:
     server = make_url(POSTGRESQL)
     try:
         admin = psycopg.connect(
-            server.set(drivername="postgresql").render_as_string(hide_password=False), autocommit=True, connect_timeout=3
+            server.set(drivername="postgresql").render_as_string(hide_password=False),
+            autocommit=True,
+            connect_timeout=3,
         )
     except psycopg.OperationalError:
         need(False, "PostgreSQL")

@@ -153,4 +153,3 @@ def leave_group(user_id: str, group_id: str) -> Any:
     groups.remove_members(db(), actor(), group=group, user_ids=[found.id])
     flash(_("Removed from %(name)s.", name=group.name), "good")
     return redirect(url_for("console.user", user_id=found.id), 303)
-

@@ -1,4 +1,7 @@
-"""Audit events: every change and every sign-in, accepted or refused (AUD-1): who, when, from where, what, on what, result."""
+"""Audit events: every change and every sign-in, accepted or refused (AUD-1).
+
+Who, when, from where, what, on what, result.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +100,9 @@ def events(session: Session, organization_id: int, search: Search) -> Page[Audit
         statement = statement.where(AuditEvent.result == search.filter("result"))
     if search.filter("action"):
         pattern = search.filter("action")
-        statement = statement.where(or_(AuditEvent.action == pattern, AuditEvent.action.startswith(pattern + ".", autoescape=True)))
+        statement = statement.where(
+            or_(AuditEvent.action == pattern, AuditEvent.action.startswith(pattern + ".", autoescape=True))
+        )
     newest = Search(search.text, search.sort or "-time", search.page, search.size, search.filters)
     page = paginate(session, statement, newest, sorts={"time": AuditEvent.id}, key=AuditEvent.id, scalars=True)
     return Page(page.rows, page.total, search)

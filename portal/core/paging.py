@@ -15,7 +15,10 @@ PAGE_SIZES = (20, 50, 100)
 
 @dataclass(frozen=True)
 class Search:
-    """What a list's URL says: `text` to find, `sort` ("name" or "-name"), `page` from 1, rows a page, `filters` by name."""
+    """What a list's URL says.
+
+    `text` to find, `sort` ("name" or "-name"), `page` from 1, rows a page, `filters` by name.
+    """
 
     text: str = ""
     sort: str = ""

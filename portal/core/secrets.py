@@ -59,4 +59,6 @@ def decrypt(sealed: str, *, secret_key: str) -> str:
     try:
         return _fernet(secret_key).decrypt(sealed.encode()).decode()
     except InvalidToken as error:
-        raise Unavailable("A stored key cannot be opened: PORTAL_SECRET_KEY is not the one it was made with.") from error
+        raise Unavailable(
+            "A stored key cannot be opened: PORTAL_SECRET_KEY is not the one it was made with."
+        ) from error

@@ -40,7 +40,9 @@ def setup_errors(app: Flask) -> None:
 
     @app.errorhandler(CSRFError)
     def forged(error: CSRFError) -> Any:
-        return _answer(400, _("This form is too old or came from elsewhere. Go back, reload the page and try again."), error)
+        return _answer(
+            400, _("This form is too old or came from elsewhere. Go back, reload the page and try again."), error
+        )
 
     @app.errorhandler(HTTPException)
     def of_http(error: HTTPException) -> Any:
@@ -63,13 +65,17 @@ def setup_errors(app: Flask) -> None:
         log.exception("request.failed", path=request.path)
         if isinstance(error, OperationalError):
             return _answer(503, _("The database does not answer. Try again in a moment."), error)
-        return _answer(500, _("Something went wrong on our side. The administrator finds it in the log by the reference."), error)
+        return _answer(
+            500, _("Something went wrong on our side. The administrator finds it in the log by the reference."), error
+        )
 
 
 def _audit(error: Error) -> None:
     if current_user and current_user.is_authenticated:
         action = (request.endpoint or request.path).replace("console.", "")
-        refused(current_user.actor, action, error.message, details={"method": request.method, "path": request.path[:256]})
+        refused(
+            current_user.actor, action, error.message, details={"method": request.method, "path": request.path[:256]}
+        )
 
 
 def _answer(status: int, message: str, error: Exception) -> Any:

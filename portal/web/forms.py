@@ -40,7 +40,6 @@ class Form(FlaskForm):
                 refused(current_user.actor, action, error.message)
             return None
 
-
     def attempt_each(self, rows: Iterable[Any], verb: Callable[[dict[str, Any]], Any]) -> bool:
         """Call `verb` with the data of each row; a refusal stands at the row's field. True when every row went well."""
         for row in rows:

@@ -26,7 +26,9 @@ DURATION = Histogram("portal_http_request_seconds", "Time to answer a request", 
 def setup_logging(settings: Settings) -> None:
     """JSON lines (or readable text) on standard error, ours and the libraries'."""
     renderer: Any = (
-        structlog.processors.JSONRenderer() if settings.log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
     )
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,

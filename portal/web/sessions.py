@@ -109,41 +109,58 @@ def _load(incoming: Request) -> _Principal | None:
 def _employee(token: str | None) -> Employee | None:
     if not token:
         return None
-    row = db().execute(
-        select(SignIn, User, Space)
-        .join(User, User.id == SignIn.user_id)
-        .join(Space, Space.id == User.space_id)
-        .where(SignIn.token_hash == hash_token(token), SignIn.ended_at.is_(None), SignIn.expires_at > clock.now(), User.enabled)
-    ).one_or_none()
+    row = (
+        db()
+        .execute(
+            select(SignIn, User, Space)
+            .join(User, User.id == SignIn.user_id)
+            .join(Space, Space.id == User.space_id)
+            .where(
+                SignIn.token_hash == hash_token(token),
+                SignIn.ended_at.is_(None),
+                SignIn.expires_at > clock.now(),
+                User.enabled,
+            )
+        )
+        .one_or_none()
+    )
     return Employee(*row) if row else None
 
 
 def _administrator(token: str | None) -> Administrator | None:
     if not token:
         return None
-    row = db().execute(
-        select(SignIn, CamUser, Organization, Space)
-        .join(CamUser, CamUser.uin == SignIn.cam_user_uin)
-        .join(Organization, Organization.admin_uin == CamUser.account_uin)
-        .outerjoin(Space, Space.organization_id == Organization.id)
-        .where(SignIn.token_hash == hash_token(token), SignIn.ended_at.is_(None), SignIn.expires_at > clock.now())
-    ).one_or_none()
+    row = (
+        db()
+        .execute(
+            select(SignIn, CamUser, Organization, Space)
+            .join(CamUser, CamUser.uin == SignIn.cam_user_uin)
+            .join(Organization, Organization.admin_uin == CamUser.account_uin)
+            .outerjoin(Space, Space.organization_id == Organization.id)
+            .where(SignIn.token_hash == hash_token(token), SignIn.ended_at.is_(None), SignIn.expires_at > clock.now())
+        )
+        .one_or_none()
+    )
     return Administrator(*row) if row else None
 
 
 def _visitor(token: str | None, uin: int | None) -> AccountVisitor | None:
     if not token or uin is None:
         return None
-    row = db().execute(
-        select(CamSession, Account)
-        .join(Account, Account.uin == CamSession.account_uin)
-        .where(
-            CamSession.token_hash == hash_token(token),
-            CamSession.account_uin == uin,
-            CamSession.ended_at.is_(None),
-            CamSession.expires_at > clock.now(),
+    row = (
+        db()
+        .execute(
+            select(CamSession, Account)
+            .join(Account, Account.uin == CamSession.account_uin)
+            .where(
+                CamSession.token_hash == hash_token(token),
+                CamSession.account_uin == uin,
+                CamSession.ended_at.is_(None),
+                CamSession.expires_at > clock.now(),
+            )
         )
-    ).one_or_none()
+        .one_or_none()
+    )
     return AccountVisitor(*row) if row else None
 
 

@@ -74,7 +74,7 @@ def test_a_tampered_assertion_is_refused(tamper: Callable[[etree._Element], None
 def test_without_a_trusted_certificate_nothing_is_accepted() -> None:
     nobody = IdentityProvider(IDP.entity_id, IDP.sso_url, "HTTP-POST", ())
 
-    assert refusal(respond(), trusted=nobody) in {"signature", "library"}
+    assert refusal(respond(), trusted=nobody) == "signature"
 
 
 def test_only_sha_2_signatures_are_accepted() -> None:
@@ -97,7 +97,7 @@ def test_elliptic_curve_signatures_are_accepted() -> None:
         .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(NOW)
-        .not_valid_after(NOW + MINUTE)
+        .not_valid_after(NOW + timedelta(minutes=1))
         .sign(key, hashes.SHA256())
         .public_bytes(serialization.Encoding.PEM)
         .decode()

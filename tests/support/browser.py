@@ -1,6 +1,7 @@
 """A browser without JavaScript: opens pages, follows links, fills in forms as they stand on the page.
 
-On every page that it opens it checks what each page of ours must have: a title, one h1, valid HTML, unique ids, labelled
+On every page that it opens it checks what each page of ours must have: a title, one h1, valid HTML, unique ids,
+labelled
 inputs, forms with an action or none, no inline script or style, security headers.
 """
 
@@ -51,7 +52,8 @@ class Browser:
         return self.submit(text, status=status)
 
     def submit(self, button: str, *, status: int = 200, within: str = "", **fields: Any) -> Browser:
-        """Fill in and send the form that has a button of this text. `within` is text that the form (or its row) must hold.
+        """Fill in and send the form that has a button of this text. `within` is text that the form (or its row) must
+        hold.
 
         A field's value may be text, a list (several checkboxes), bool (one checkbox) or (file name, bytes).
         """
@@ -76,7 +78,9 @@ class Browser:
         action = _join(self.url, str(pressed.get("formaction") or form.get("action") or ""))
         if str(form.get("method", "get")).lower() == "get":
             return self._take(self.client.get(action, query_string=data, follow_redirects=True), status)
-        assert data.get("csrf_token") or form.get("action", "").startswith("http"), "a form that posts needs a CSRF token"
+        assert data.get("csrf_token") or form.get("action", "").startswith("http"), (
+            "a form that posts needs a CSRF token"
+        )
         return self._take(self.client.post(action, data=data, follow_redirects=True), status)
 
     def _form(self, button: str, within: str) -> tuple[Tag, Tag]:
@@ -91,11 +95,15 @@ class Browser:
 
     def _take(self, response: TestResponse, status: int) -> Browser:
         self.response = response
-        self.url = response.request.path + (f"?{response.request.query_string.decode()}" if response.request.query_string else "")
+        self.url = response.request.path + (
+            f"?{response.request.query_string.decode()}" if response.request.query_string else ""
+        )
         if response.mimetype == "text/html":
             self.page = BeautifulSoup(response.get_data(as_text=True), "html.parser")
             self.check()
-        assert response.status_code == status, f"{self.url}: {response.status_code} instead of {status}: {self.text[:600]}"
+        assert response.status_code == status, (
+            f"{self.url}: {response.status_code} instead of {status}: {self.text[:600]}"
+        )
         return self
 
     def check(self) -> None:
@@ -114,7 +122,11 @@ class Browser:
         for field in page.find_all(["input", "select", "textarea"]):
             if field.get("type") in ("hidden", "submit"):
                 continue
-            labelled = field.get("aria-label") or field.find_parent("label") or page.find("label", attrs={"for": field.get("id", "-")})
+            labelled = (
+                field.get("aria-label")
+                or field.find_parent("label")
+                or page.find("label", attrs={"for": field.get("id", "-")})
+            )
             assert labelled, f"{where}: no label for {field}"
         assert "default-src 'none'" in self.response.headers["Content-Security-Policy"]
 
@@ -138,7 +150,9 @@ def _values_of(form: Tag) -> MultiDict[str, Any]:
         if not name or field.has_attr("disabled"):
             continue
         if field.name == "select":
-            chosen = field.find_all("option", selected=True) or ([] if field.has_attr("multiple") else field.find_all("option")[:1])
+            chosen = field.find_all("option", selected=True) or (
+                [] if field.has_attr("multiple") else field.find_all("option")[:1]
+            )
             for option in chosen:
                 data.add(name, option.get("value", option.get_text()))
         elif field.name == "textarea":

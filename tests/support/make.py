@@ -83,11 +83,17 @@ class Make:
 
     def user(self, space: Space, user_name: str = "", **fields: Any) -> User:
         with self.transaction() as session:
-            return users.create_user(session, SYSTEM, space=space, user_name=user_name or f"user{next(self._number)}", **fields)
+            return users.create_user(
+                session, SYSTEM, space=space, user_name=user_name or f"user{next(self._number)}", **fields
+            )
 
-    def group(self, space: Space, name: str = "", members: list[User] | None = None, source: Source = Source.MANUAL) -> Group:
+    def group(
+        self, space: Space, name: str = "", members: list[User] | None = None, source: Source = Source.MANUAL
+    ) -> Group:
         with self.transaction() as session:
-            group = groups.create_group(session, SYSTEM, space=space, name=name or f"group{next(self._number)}", source=source)
+            group = groups.create_group(
+                session, SYSTEM, space=space, name=name or f"group{next(self._number)}", source=source
+            )
             if members:
                 groups.add_members(session, SYSTEM, group=group, user_ids=[user.id for user in members])
         return group

@@ -75,9 +75,7 @@ def adding(name: str, fragment: str) -> Callable[[etree._Element], None]:
     """An edit that appends a fragment to the first element of that name."""
 
     def edit(response: etree._Element) -> None:
-        wrapped = (
-            f'<x xmlns:saml="{SAML[1:-1]}" xmlns:samlp="{SAMLP[1:-1]}" xmlns:ds="{DS[1:-1]}">{fragment}</x>'
-        )
+        wrapped = f'<x xmlns:saml="{SAML[1:-1]}" xmlns:samlp="{SAMLP[1:-1]}" xmlns:ds="{DS[1:-1]}">{fragment}</x>'
         the(response, name).extend(list(etree.fromstring(wrapped)))
 
     return edit

@@ -79,7 +79,10 @@ class Authorization(Base):
 
 
 class DeploymentStatus(enum.StrEnum):
-    """As stored. `Redeployment required` is not stored: it is `deployed_revision` behind the configuration's `revision`."""
+    """As stored. `Redeployment required` is not stored.
+
+    It is `deployed_revision` behind the configuration's `revision`.
+    """
 
     DEPLOYING = "Deploying"
     DEPLOYED = "Deployed"
@@ -151,7 +154,8 @@ class UserSync(Base):
 class SyncedUser(Base):
     """Deployed state: the CAM user that stands for a user in an account, whichever synchronizations ask for it.
 
-    Without a foreign key to the user, because it outlives a user that the IdP deleted until a task has been in the account.
+    Without a foreign key to the user, because it outlives a user that the IdP deleted until a task has been in the
+    account.
     """
 
     __tablename__ = "synced_users"
@@ -182,13 +186,16 @@ class TaskStatus(enum.StrEnum):
 
 
 class Task(Base):
-    """One asynchronous unit of provisioning work. `user_id`, `group_id`, names and ids are kept as text, so history survives deletion."""
+    """One asynchronous unit of provisioning work.
+
+    `user_id`, `group_id`, names and ids are kept as text, so history survives deletion.
+    """
 
     __tablename__ = "tasks"
     __table_args__ = (
         Index(None, "space_id", "created_at"),
         Index(None, "status", "not_before"),
-        Index(None, "account_uin", "status"),
+        Index(None, "account_uin", "type", "status"),
     )
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True, default=ids("t-"))

@@ -13,7 +13,10 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.core.access.models import Authorization, Configuration, UserSync
+from portal.core.access.queries import authorization_rows
+from portal.core.access.rows import AuthorizationRow
 from portal.core.directory.models import Group, User
+from portal.core.errors import NotFound
 from portal.core.organization.models import Member
 from portal.core.space.models import Space
 
@@ -139,3 +142,16 @@ def _first(
 ) -> tuple[int, list[Existing]]:
     total = session.scalar(select(func.count()).select_from(statement.add_columns(key.label("key")).subquery())) or 0
     return total, [Existing(*row) for row in session.execute(statement.order_by(key).limit(most))]
+
+
+def held_by(session: Session, space: Space, *, account_uin: int, principal_id: str) -> list[AuthorizationRow]:
+    """What one user or group holds in one account. Raises NotFound when that is nothing."""
+    mine = or_(Authorization.user_id == principal_id, Authorization.group_id == principal_id)
+    ids = session.scalars(
+        select(Authorization.id).where(
+            Authorization.space_id == space.id, Authorization.account_uin == account_uin, mine
+        )
+    ).all()
+    if not ids:
+        raise NotFound("There is no such authorization in this account (any more).")
+    return authorization_rows(session, space, ids)

@@ -1,4 +1,9 @@
-"""The inside of one account (CAM-1..CAM-4): CAM users, groups, roles, policies, identity providers, sessions; the access decision.
+"""The inside of one account (CAM-1..CAM-4). Every row belongs to an account by `account_uin`.
 
-Every row belongs to an account by `account_uin`. What the Identity Center made is `managed` and read-only for the account's own people.
+    users, roles       hold policies: their own, and those of their groups          policies, queries
+    identity providers vouch for whoever comes in by SAML                           providers
+    sessions           a role or CAM user, for a time                               sessions
+    the decision       policies of the session + action, resource, context          policy, decision
+
+What a space of the Identity Center made names it in `managed_by` and is read-only for the account's own people.
 """

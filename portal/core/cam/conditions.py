@@ -3,8 +3,8 @@
 Operators and keys are all required (AND); of the values of one key one is enough (OR). A negated operator is
 the exact opposite of its positive one: no value may fit. Condition keys are case sensitive.
 
-A key that the request does not carry: the clause is false, except with `_if_exist`, with `null_equal`, which
-asks for just that, and with negated operators, for what is not there is not equal to anything.
+A key that the request does not carry: the clause is false, for negated operators too (as the real product has it),
+except with `_if_exist` and with `null_equal`, which asks for just that.
 
 A key with several values in the request: `for_any_value:` wants one of them to pass, `for_all_value:` every
 one; without a prefix a positive operator wants one, a negated one every one. A value of the request that
@@ -87,24 +87,17 @@ def compile_condition(condition: object) -> Condition:
     for name, keys in _mapping(condition, "must be an object of operators").items():
         prefix, _, bare = name.rpartition(":")
         base = bare.removesuffix("_if_exist")
-        if prefix not in ("", "for_any_value", "for_all_value") or (
-            base not in _OPERATORS and base != "null_equal"
-        ):
+        if prefix not in ("", "for_any_value", "for_all_value") or (base not in _OPERATORS and base != "null_equal"):
             raise _fault(f"{quoted(name)} is not a condition operator")
         if base == "null_equal" and name != base:
             raise _fault("null_equal takes neither _if_exist nor a for_any_value: or for_all_value: prefix")
         for key, values in _mapping(keys, f"{name} must hold an object of condition keys").items():
             if not key or key != "".join(key.split()):
                 raise _fault(f"{name} has the key {quoted(key)}, which is empty or holds blanks")
-            texts = [
-                _text(value, f"{name} of {key}")
-                for value in (values if isinstance(values, list) else [values])
-            ]
+            texts = [_text(value, f"{name} of {key}") for value in (values if isinstance(values, list) else [values])]
             if not texts:
                 raise _fault(f"{name} of {key} has no value")
-            clauses.append(
-                _null(key, texts) if base == "null_equal" else _clause(prefix, base, bare, key, texts)
-            )
+            clauses.append(_null(key, texts) if base == "null_equal" else _clause(prefix, base, bare, key, texts))
         if not keys:
             raise _fault(f"{name} names no condition key")
     return tuple(clauses)
@@ -121,7 +114,7 @@ def _clause(prefix: str, base: str, bare: str, key: str, texts: list[str]) -> Cl
         except ValueError:
             raise _fault(f"{base} of {key} needs {chosen.wants}, not {quoted(text)}") from None
     every = prefix == "for_all_value" or (not prefix and chosen.negated)
-    return Clause(key, chosen, tuple(values), bare != base or chosen.negated, every)
+    return Clause(key, chosen, tuple(values), bare != base, every)
 
 
 def _null(key: str, texts: list[str]) -> NullClause:
@@ -197,14 +190,10 @@ def _operators() -> dict[str, Operator]:
     equals = {
         "string_equal": Operator("a text", _exact, str, _fits),
         "string_like": Operator("a text", _wild, str, _fits),
-        "string_equal_ignore_case": Operator(
-            "a text", lambda text: _exact(text.casefold()), str.casefold, _folded
-        ),
+        "string_equal_ignore_case": Operator("a text", lambda text: _exact(text.casefold()), str.casefold, _folded),
         "numeric_equal": Operator("a number", _number, _number, _plain(operator.eq)),
         "date_equal": Operator("an ISO 8601 date", _date, _date, _plain(operator.eq)),
-        "ip_equal": Operator(
-            "an address or CIDR block", lambda text: ip_network(text, strict=False), _address, within
-        ),
+        "ip_equal": Operator("an address or CIDR block", lambda text: ip_network(text, strict=False), _address, within),
     }
     found = {**equals, "binary_equal": equals["string_equal"]}
     found["bool_equal"] = Operator("true or false", _truth, _truth, _plain(operator.eq))

@@ -30,9 +30,7 @@ class NamedPolicy:
 
     def __post_init__(self) -> None:
         if any(statement.principals for statement in self.policy.statements):
-            raise ValueError(
-                f"{self.name} names principals: it belongs to a role or resource, not to an identity"
-            )
+            raise ValueError(f"{self.name} names principals: it belongs to a role or resource, not to an identity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class AccessRequest:
     """`account` is the uin that owns the policies and, where the resource names none, the resource.
 
     `resource` names one resource in six segments, or is `*` for an action that is bound to none. `context`
-    holds the condition keys, `variables` what `${uin}` and `${app_id}` stand for; `${owner_uin}` is the account.
+    holds the condition keys, `variables` what `${uin}` and `${app_id}` stand for; `${owner_uin}` is known.
     """
 
     action: str

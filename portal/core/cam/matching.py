@@ -23,7 +23,7 @@ class PolicyError(ValueError):
     """A fault in a policy or a request: `statement` (from 1, None outside of one), `element` and `rule`."""
 
     def __init__(self, statement: int | None, element: str, rule: str) -> None:
-        place = element.capitalize() if statement is None else f"Statement {statement}, {element}"
+        place = element[:1].upper() + element[1:] if statement is None else f"Statement {statement}, {element}"
         super().__init__(f"{place}: {rule}.")
         self.statement = statement
         self.element = element
@@ -48,9 +48,7 @@ class Pattern:
         names = _VARIABLE.findall(text)
         for name in names:
             if name not in VARIABLES:
-                raise PolicyError(
-                    None, element, f"{quoted('${' + name + '}')} is not one of the variables {_known()}"
-                )
+                raise PolicyError(None, element, f"{quoted('${' + name + '}')} is not one of the variables {_known()}")
         return cls(tuple(text.split("*")) if wildcards else (text,), bool(names))
 
     def matches(self, text: str, variables: Mapping[str, str]) -> bool:
@@ -109,13 +107,9 @@ class Target:
         if "*" in action:
             raise PolicyError(None, "action", f"{quoted(action)} must name one action, without a wildcard")
         everything = resource == "*"
-        _, _, resource_service, region, holder, thing = split_resource(
-            "qcs::*:::*" if everything else resource
-        )
+        _, _, resource_service, region, holder, thing = split_resource("qcs::*:::*" if everything else resource)
         if not everything and "*" in resource:
-            raise PolicyError(
-                None, "resource", f'{quoted(resource)} must name one resource; only a lone "*" means all'
-            )
+            raise PolicyError(None, "resource", f'{quoted(resource)} must name one resource; only a lone "*" means all')
         owner = f"uin/{account}"
         variables = {"owner_uin": str(account), **variables}
         own = {owner, f"uid/{variables['app_id']}"} if "app_id" in variables else {owner}
@@ -138,9 +132,7 @@ def split_action(action: str) -> tuple[str, str]:
     """Service and name, folded: they compare without case, and `name/` in front changes nothing."""
     service, colon, name = action.removeprefix("name/").partition(":")
     if "/" in service:
-        raise PolicyError(
-            None, "action", f"{quoted(action)} is a permission set; name the actions as service:name"
-        )
+        raise PolicyError(None, "action", f"{quoted(action)} is a permission set; name the actions as service:name")
     known_service = service == "*" or _SERVICE.fullmatch(service)
     if not (colon and known_service and _ACTION_NAME.fullmatch(name)):
         rule = f"{quoted(action)} must be written service:name, for example cvm:DescribeInstances"
@@ -188,13 +180,9 @@ def split_resource(resource: str) -> list[str]:
         raise PolicyError(None, "resource", rule)
     _, project, service, region, account, name = segments
     if project:
-        raise PolicyError(
-            None, "resource", f"{quoted(resource)} must leave the project (second segment) empty"
-        )
+        raise PolicyError(None, "resource", f"{quoted(resource)} must leave the project (second segment) empty")
     if service != "*" and not _SERVICE.fullmatch(service):
-        raise PolicyError(
-            None, "resource", f'{quoted(resource)} must name a service or "*" in the third segment'
-        )
+        raise PolicyError(None, "resource", f'{quoted(resource)} must name a service or "*" in the third segment')
     if "$" in region:
         raise PolicyError(None, "resource", f"{quoted(resource)} may hold variables only in the last segment")
     if not _ACCOUNT.fullmatch(account):

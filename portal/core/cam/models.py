@@ -125,7 +125,10 @@ class CamIdentityProvider(Base):
 
 
 class CamSession(Base):
-    """A temporary session in an account: a role assumed by SAML, or a CAM user signed in by SAML. The cookie's token is stored hashed."""
+    """A temporary session in an account: a role assumed by SAML, or a CAM user signed in by SAML.
+
+    The cookie's token is stored hashed.
+    """
 
     __tablename__ = "cam_sessions"
 

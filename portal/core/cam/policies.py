@@ -47,9 +47,9 @@ def detach_all(session: Session, *, holder_type: HolderType, holder_id: int) -> 
 
 
 def check_manager(what: str, managed_by: str | None, manager: str | None) -> None:
-    """What the Identity Center made only the space that made it changes; what the account made, only the account.
+    """What a space made, only that space changes; what the account made, only the account (CAM-4).
 
-    `manager` is the space on whose behalf a verb is called, None for the account's own people. Raises Forbidden.
+    `manager` is the space on whose behalf a verb is called, None for the account's people. Raises Forbidden.
     """
     if managed_by == manager:
         return

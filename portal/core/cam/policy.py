@@ -21,6 +21,8 @@ from portal.core.cam.conditions import Condition, compile_condition
 from portal.core.cam.matching import Actions, PolicyError, Resource, Target, quoted
 
 __all__ = [
+    "ASSUME_ROLE",
+    "ASSUME_ROLE_WITH_SAML",
     "MAX_CHARACTERS",
     "Effect",
     "Policy",
@@ -152,9 +154,7 @@ def _content(document: str | Mapping[str, Any]) -> Mapping[str, Any]:
         raise PolicyError(None, "document", "must hold only what JSON can say") from None
     length = sum(map(len, text.split()))
     if length > MAX_CHARACTERS:
-        raise PolicyError(
-            None, "document", f"must not exceed {MAX_CHARACTERS} characters without blanks, has {length}"
-        )
+        raise PolicyError(None, "document", f"must not exceed {MAX_CHARACTERS} characters without blanks, has {length}")
     try:
         content = json.loads(text, object_pairs_hook=_unique)
     except PolicyError:
@@ -186,7 +186,7 @@ def _refuse_unknown(content: Mapping[str, Any], known: Sequence[str], *, princip
         if key == "principal" and not principal:
             raise PolicyError(None, "principal", "is allowed only in the trust policy of a role")
         hint = "keys are lower case" if key.lower() in known else f"the keys are {', '.join(known)}"
-        raise PolicyError(None, key[:80], f"is not a known key; {hint}")
+        raise PolicyError(None, key[:80] or '""', f"is not a known key; {hint}")
 
 
 def _statement(number: int, content: object, *, principal: bool, common: Principals | None) -> Statement:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, or_, select
 from sqlalchemy.orm import Session
 
 from portal.core.cam import presets
@@ -29,10 +29,12 @@ from portal.core.text import contains
 
 PolicyType = Literal["System", "Custom"]
 
+_HELD = (CamAttachment.policy_name, CamAttachment.policy_type, CamGroup.name, CamPolicy)
+
 
 @dataclass(frozen=True)
 class Grant:
-    """A policy that a user or role holds; `groups` names the user groups it comes through, none when it is its own."""
+    """A policy that a user or role holds; `groups` names those it comes through, none when it is its own."""
 
     name: str
     type: PolicyType
@@ -42,17 +44,26 @@ class Grant:
     groups: tuple[str, ...] = ()
 
 
-def grants_of_user(session: Session, cam_user: CamUser) -> tuple[Grant, ...]:
-    """Direct and through groups, each policy once, by name."""
-    groups = select(CamGroupMember.group_id).where(CamGroupMember.user_uin == cam_user.uin)
-    direct = and_(CamAttachment.holder_type == HolderType.USER, CamAttachment.holder_id == cam_user.uin)
+def grants_of_users(session: Session, account_uin: int, which: ColumnElement[bool]) -> dict[int, tuple[Grant, ...]]:
+    """By uin, for those users of the account that hold any: direct and through groups, each policy once."""
+    groups = select(CamGroupMember.group_id).where(CamGroupMember.user_uin == CamUser.uin)
+    direct = and_(CamAttachment.holder_type == HolderType.USER, CamAttachment.holder_id == CamUser.uin)
     by_group = and_(CamAttachment.holder_type == HolderType.GROUP, CamAttachment.holder_id.in_(groups))
-    return _grants(session, cam_user.account_uin, or_(direct, by_group))
+    holders = select(CamUser.uin, *_HELD).select_from(CamUser).join(CamAttachment, or_(direct, by_group))
+    return _grants(session, holders.where(CamUser.account_uin == account_uin, which))
+
+
+def grants_of_user(session: Session, cam_user: CamUser) -> tuple[Grant, ...]:
+    found = grants_of_users(session, cam_user.account_uin, CamUser.uin == cam_user.uin)
+    return found.get(cam_user.uin, ())
 
 
 def grants_of_role(session: Session, role: CamRole) -> tuple[Grant, ...]:
-    held = and_(CamAttachment.holder_type == HolderType.ROLE, CamAttachment.holder_id == role.id)
-    return _grants(session, role.account_uin, held)
+    held = and_(CamAttachment.holder_type == HolderType.ROLE, CamAttachment.holder_id == CamRole.id)
+    found = _grants(
+        session, select(CamRole.id, *_HELD).select_from(CamRole).join(CamAttachment, held).where(CamRole.id == role.id)
+    )
+    return found.get(role.id, ())
 
 
 def policies_of_user(session: Session, cam_user: CamUser) -> tuple[NamedPolicy, ...]:
@@ -68,10 +79,8 @@ def named(grants: Iterable[Grant]) -> tuple[NamedPolicy, ...]:
     return tuple(NamedPolicy(grant.name, grant.type, grant.policy) for grant in grants)
 
 
-def allows(
-    policies: Iterable[NamedPolicy], action: str, *, account_uin: int, resource: str = "*"
-) -> bool:
-    """Whether `policies` of one principal of the account allow `action` (service:name); PolicyError for a bad request."""
+def allows(policies: Iterable[NamedPolicy], action: str, *, account_uin: int, resource: str = "*") -> bool:
+    """Whether `policies` of one principal allow `action` (service:name). Raises PolicyError for a bad one."""
     return decide(policies, AccessRequest(action, resource, account_uin)).allowed
 
 
@@ -80,7 +89,10 @@ def policies_of_roles(session: Session, account_uin: int, names: Iterable[str]) 
     found: dict[str, tuple[str, ...]] = dict.fromkeys(names, ())
     rows = session.execute(
         select(CamRole.name, CamAttachment.policy_name)
-        .join(CamAttachment, and_(CamAttachment.holder_type == HolderType.ROLE, CamAttachment.holder_id == CamRole.id))
+        .join(
+            CamAttachment,
+            and_(CamAttachment.holder_type == HolderType.ROLE, CamAttachment.holder_id == CamRole.id),
+        )
         .where(CamRole.account_uin == account_uin, CamRole.name.in_(list(found)))
         .order_by(CamAttachment.policy_name)
     )
@@ -120,34 +132,36 @@ def providers_page(session: Session, account_uin: int, search: Search) -> Page[C
     return paginate(session, statement, search, sorts=sorts, key=CamIdentityProvider.id, scalars=True)
 
 
-def _holds(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+def _holds(column: SQLColumnExpression[str], text: str) -> ColumnElement[bool]:
     """For columns of ASCII names, which have no folded copy."""
     return column.ilike(contains(text), escape="\\")
 
 
-def _grants(session: Session, account_uin: int, held: ColumnElement[bool]) -> tuple[Grant, ...]:
-    """One statement. A policy that no longer exists grants nothing."""
+def _grants(session: Session, holders: Select[*tuple[Any, ...]]) -> dict[int, tuple[Grant, ...]]:
+    """`holders` selects who holds an attachment, and _HELD. A policy that no longer exists grants nothing."""
     in_group = and_(CamAttachment.holder_type == HolderType.GROUP, CamGroup.id == CamAttachment.holder_id)
-    same_name = and_(CamPolicy.account_uin == account_uin, CamPolicy.name == CamAttachment.policy_name)
+    custom_policy = and_(
+        CamAttachment.policy_type == "Custom",
+        CamPolicy.account_uin == CamAttachment.account_uin,
+        CamPolicy.name == CamAttachment.policy_name,
+    )
     rows = session.execute(
-        select(CamAttachment.policy_name, CamAttachment.policy_type, CamGroup.name, CamPolicy)
-        .outerjoin(CamGroup, in_group)
-        .outerjoin(CamPolicy, and_(CamAttachment.policy_type == "Custom", same_name))
-        .where(CamAttachment.account_uin == account_uin, held)
+        holders.outerjoin(CamGroup, in_group)
+        .outerjoin(CamPolicy, custom_policy)
         .order_by(CamAttachment.policy_name, CamGroup.name)
     )
-    found: dict[tuple[str, str], Grant] = {}
-    for name, policy_type, group, custom in rows:
+    found: dict[int, dict[tuple[str, str], Grant]] = {}
+    for holder, name, policy_type, group, custom in rows:
         grant = _custom(custom) if custom else _preset(name) if policy_type == "System" else None
         if grant is None:
             continue
-        known = found.get((policy_type, name))
-        if group is None or (known and not known.groups):
-            groups: tuple[str, ...] = ()
-        else:
-            groups = (*(known.groups if known else ()), group)
-        found[policy_type, name] = replace(grant, groups=groups)
-    return tuple(found.values())
+        held = found.setdefault(holder, {})
+        through = (group,) if group else ()
+        known = held.get((policy_type, name))
+        if known:
+            through = (*known.groups, *through) if known.groups and through else ()
+        held[policy_type, name] = replace(grant, groups=through)
+    return {holder: tuple(held.values()) for holder, held in found.items()}
 
 
 def _preset(name: str) -> Grant | None:

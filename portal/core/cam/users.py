@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock
@@ -24,7 +25,7 @@ SUB_USER = "SubUser"
 SYNCHRONIZED = "CICUser"
 
 RESCUE = "organization:SetExternalSAMLIdentityProvider"
-"""Who may do this can repair the sign-in of a whole organization: one such administrator must always be left."""
+"""Who may do this can repair the sign-in of a whole organization: one such person must always be left."""
 
 _NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,128}")
 _PASSWORD_LENGTH = range(8, 129)  # NIST SP 800-63B 5.1.1.1: length counts, no rules of composition
@@ -32,9 +33,7 @@ _PASSWORD_LENGTH = range(8, 129)  # NIST SP 800-63B 5.1.1.1: length counts, no r
 
 def find_cam_user(session: Session, account_uin: int, name: str) -> CamUser | None:
     """By name, without case as everywhere."""
-    return session.scalar(
-        select(CamUser).where(CamUser.account_uin == account_uin, CamUser.name_key == fold(name))
-    )
+    return session.scalar(select(CamUser).where(CamUser.account_uin == account_uin, CamUser.name_key == fold(name)))
 
 
 def create_cam_user(
@@ -51,15 +50,13 @@ def create_cam_user(
     if find_cam_user(session, account_uin, name):
         raise Conflict(f"There is already a CAM user named {name} in this account.", field="name")
     user = _add(session, account_uin, name, remark=remark, password_hash=_hashed(password))
-    attach_exactly(
-        session, account_uin=account_uin, holder_type=HolderType.USER, holder_id=user.uin, names=policies
-    )
+    attach_exactly(session, account_uin=account_uin, holder_type=HolderType.USER, holder_id=user.uin, names=policies)
     _record(session, actor, "cam_user.create", user, policies=sorted(set(policies)))
     return user
 
 
 def set_password(session: Session, actor: Actor, *, cam_user: CamUser, password: str) -> None:
-    """Unlocks the user and ends the sign-ins that were made with the former password. Raises Invalid, Forbidden."""
+    """Unlocks the user and ends the sign-ins made with the former password. Raises Invalid, Forbidden."""
     check_manager(f"The CAM user {cam_user.name}", cam_user.managed_by, None)
     cam_user.password_hash = _hashed(password)
     cam_user.failed_sign_ins, cam_user.locked_until = 0, None
@@ -69,28 +66,23 @@ def set_password(session: Session, actor: Actor, *, cam_user: CamUser, password:
 
 
 def check_password(
-    session: Session, *, account_uin: int | None, name: str, password: str, attempts: int, lock_minutes: int
+    session: Session, *, account_uin: int, name: str, password: str, attempts: int, lock_minutes: int
 ) -> CamUser | None:
-    """The CAM user of an admin account whose password this is, else None: unknown, locked and wrong look the same.
+    """The CAM user of an admin account whose password this is, else None: unknown, locked, wrong look alike.
 
-    Without `account_uin` the name must be the only one of its kind among all admin accounts. `attempts` wrong
-    passwords in a row lock the user for `lock_minutes`. The caller commits after a None as well: that is how the
-    attempts are counted.
+    `attempts` wrong passwords in a row lock the user for `lock_minutes`. The caller commits after a None as well:
+    that is how the attempts are counted.
     """
-    statement = (
+    user = session.scalar(
         select(CamUser)
         .join(Organization, Organization.admin_uin == CamUser.account_uin)
-        .where(CamUser.name_key == fold(name), CamUser.password_hash.is_not(None))
-        .limit(2)
+        .where(CamUser.account_uin == account_uin, CamUser.name_key == fold(name))
         .with_for_update(of=CamUser)
     )
-    if account_uin is not None:
-        statement = statement.where(CamUser.account_uin == account_uin)
-    found = session.scalars(statement).all()
-    user = found[0] if len(found) == 1 else None
-    locked = user is not None and user.locked_until is not None and user.locked_until > clock.now()
-    right = password_matches(user.password_hash if user and not locked else None, password)
-    if user is None or locked:
+    if user is not None and user.locked_until is not None and user.locked_until > clock.now():
+        user = None
+    right = password_matches(user.password_hash if user else None, password)
+    if user is None:
         return None
     if right:
         user.failed_sign_ins, user.locked_until = 0, None
@@ -108,12 +100,15 @@ def synchronize_cam_user(
     """The CAM user that stands for the user `name` of the space `manager`, made when there is none (IC-14).
 
     A user of the account with that name is kept and ours gets the suffix `_cic`, or it is taken over: then it
-    loses policies, groups and password, because a synchronized user has no permission. Raises Invalid when the
-    last administrator would be lost that way or the names are taken, Forbidden when another space holds the user.
+    loses policies, groups and password, because a synchronized user has no permission. Raises Invalid when
+    the last administrator would be lost that way or the names are taken, Forbidden when another space holds
+    the user.
     """
     ours = session.scalar(
         select(CamUser).where(
-            CamUser.account_uin == account_uin, CamUser.managed_by == manager, CamUser.managed_for == fold(name)
+            CamUser.account_uin == account_uin,
+            CamUser.managed_by == manager,
+            CamUser.managed_for == fold(name),
         )
     )
     taken = None if ours else find_cam_user(session, account_uin, name)
@@ -135,10 +130,17 @@ def synchronize_cam_user(
     return user
 
 
-def delete_cam_user(session: Session, actor: Actor, *, cam_user: CamUser, manager: str | None = None) -> None:
-    """Ends its sessions too. Raises Forbidden for a user that is not `manager`'s, Invalid for the last administrator."""
+def release_cam_user(session: Session, actor: Actor, *, cam_user: CamUser, manager: str) -> None:
+    """The user stays as one of the account's own, with what it was granted there (IC-14, deletion policy Keep)."""
     check_manager(f"The CAM user {cam_user.name}", cam_user.managed_by, manager)
-    _check_not_last_administrator(session, cam_user)
+    cam_user.type, cam_user.managed_by, cam_user.managed_for = SUB_USER, None, None
+    session.flush()
+    _record(session, actor, "cam_user.release", cam_user)
+
+
+def delete_cam_user(session: Session, actor: Actor, *, cam_user: CamUser, manager: str | None) -> None:
+    """Ends its sessions too. Raises Forbidden for a user that is not `manager`'s."""
+    check_manager(f"The CAM user {cam_user.name}", cam_user.managed_by, manager)
     detach_all(session, holder_type=HolderType.USER, holder_id=cam_user.uin)
     session.delete(cam_user)
     session.flush()
@@ -149,21 +151,21 @@ def _add(
     session: Session, account_uin: int, name: str, *, remark: str = "", password_hash: str | None = None
 ) -> CamUser:
     if not _NAME.fullmatch(name):
-        raise Invalid(
-            "A CAM user name has 1 to 128 letters, digits and the characters + = , . @ - _", field="name"
-        )
-    user = CamUser(
-        account_uin=account_uin, name=name, name_key=fold(name), remark=remark, password_hash=password_hash
-    )
+        raise Invalid("A CAM user name has 1 to 128 letters, digits and the characters + = , . @ - _", field="name")
+    user = CamUser(account_uin=account_uin, name=name, name_key=fold(name), remark=remark, password_hash=password_hash)
     session.add(user)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError as error:  # made by somebody else in this moment
+        raise Conflict(f"There is already a CAM user named {name} in this account.", field="name") from error
     return user
 
 
 def _take_over(session: Session, user: CamUser, manager: str) -> None:
     if user.managed_by == manager:
         raise Invalid(
-            f"The CAM user {user.name} stands for another user of this space. Synchronize with Save Both.", field="name"
+            f"The CAM user {user.name} stands for another user of this space. Synchronize with Save Both.",
+            field="name",
         )
     check_manager(f"The CAM user {user.name}", user.managed_by, None)
     _check_not_last_administrator(session, user)
@@ -178,13 +180,11 @@ def _check_not_last_administrator(session: Session, user: CamUser) -> None:
     runs = select(Organization.id).where(Organization.admin_uin == user.account_uin)
     if user.password_hash is None or session.scalar(runs) is None:
         return
-    with_password = select(CamUser).where(
-        CamUser.account_uin == user.account_uin, CamUser.password_hash.is_not(None)
-    )
+    held = queries.grants_of_users(session, user.account_uin, CamUser.password_hash.is_not(None))
     administrators = [
-        other.uin
-        for other in session.scalars(with_password)
-        if queries.allows(queries.policies_of_user(session, other), RESCUE, account_uin=other.account_uin)
+        uin
+        for uin, grants in held.items()
+        if queries.allows(queries.named(grants), RESCUE, account_uin=user.account_uin)
     ]
     if administrators == [user.uin]:
         raise Invalid(
@@ -195,9 +195,7 @@ def _check_not_last_administrator(session: Session, user: CamUser) -> None:
 
 def _end_sign_ins(session: Session, user: CamUser) -> None:
     for table, whose in ((SignIn, SignIn.cam_user_uin), (CamSession, CamSession.user_uin)):
-        session.execute(
-            update(table).where(whose == user.uin, table.ended_at.is_(None)).values(ended_at=clock.now())
-        )
+        session.execute(update(table).where(whose == user.uin, table.ended_at.is_(None)).values(ended_at=clock.now()))
 
 
 def _hashed(password: str | None) -> str | None:

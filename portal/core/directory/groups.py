@@ -38,7 +38,10 @@ def create_group(
     source: Source = Source.MANUAL,
     external_id: str | None = None,
 ) -> Group:
-    """Raises Invalid, Conflict (name taken), LimitReached. A group pushed by SCIM keeps the name the IdP gave it, blanks and all."""
+    """Raises Invalid, Conflict (name taken), LimitReached.
+
+    A group pushed by SCIM keeps the name the IdP gave it, blanks and all.
+    """
     count = session.scalar(select(func.count()).select_from(Group).where(Group.space_id == space.id)) or 0
     limits.check("groups_per_space", count + 1, what="user groups")
     group = Group(space_id=space.id, name="", name_key="", source=source, external_id=external_id, version=1)
@@ -63,7 +66,10 @@ def update_group(session: Session, actor: Actor, *, group: Group, **changes: Any
 
 
 def delete_group(session: Session, actor: Actor, *, group: Group) -> None:
-    """A Manual group is refused while anything hangs on it; deleting a SCIM group (by SCIM) takes everything away first."""
+    """A Manual group is refused while anything hangs on it.
+
+    Deleting a SCIM group (by SCIM) takes everything away first.
+    """
     from portal.core.access import principals
 
     check_source(actor, group)
@@ -82,7 +88,10 @@ def delete_group(session: Session, actor: Actor, *, group: Group) -> None:
 
 
 def add_members(session: Session, actor: Actor, *, group: Group, user_ids: Sequence[str]) -> list[str]:
-    """Add users of the group's own source; who is in already stays. Returns the ids that joined. Raises NotFound, Invalid, Forbidden."""
+    """Add users of the group's own source; who is in already stays. Returns the ids that joined.
+
+    Raises NotFound, Invalid, Forbidden.
+    """
     from portal.core.access import syncs
 
     check_source(actor, group)

@@ -18,7 +18,8 @@ class Source(enum.StrEnum):
 
 
 class User(Base):
-    """`number` is the creation order, the stable key of every page; `*_key` columns are folded copies for search and uniqueness.
+    """`number` is the creation order, the stable key of every page; `*_key` columns are folded copies for search and
+    uniqueness.
 
     `attributes` keeps what SCIM sent beyond the columns, as sent, so that a read gives it back.
     """

@@ -50,7 +50,9 @@ def groups_page(session: Session, space: Space, search: Search) -> Page[GroupRow
     statement = _matching_groups(select(Group, size).where(Group.space_id == space.id), search)
     if search.filter("source"):
         statement = statement.where(Group.source == search.filter("source"))
-    page = paginate(session, statement, search, sorts={"created": Group.number, "name": Group.name_key}, key=Group.number)
+    page = paginate(
+        session, statement, search, sorts={"created": Group.number, "name": Group.name_key}, key=Group.number
+    )
     return Page([GroupRow(*row) for row in page.rows], page.total, search)
 
 
@@ -91,7 +93,8 @@ def groups_to_join(session: Session, user: User, search: Search) -> Page[Group]:
     """Groups of the user's source that it is not in yet."""
     joined = select(Membership.group_id).where(Membership.user_id == user.id)
     statement = _matching_groups(
-        select(Group).where(Group.space_id == user.space_id, Group.source == user.source, Group.id.not_in(joined)), search
+        select(Group).where(Group.space_id == user.space_id, Group.source == user.source, Group.id.not_in(joined)),
+        search,
     )
     return paginate(session, statement, search, sorts={"name": Group.name_key}, key=Group.number, scalars=True)
 

@@ -49,7 +49,7 @@ def create_user(
     """Raises Invalid (rule of a field), Conflict (name or e-mail taken, field names which), LimitReached."""
     if not _USER_NAME.fullmatch(user_name):
         raise Invalid("A username has 1 to 64 letters, digits and the characters + = , . @ - _", field="user_name")
-    _check_not_taken(session, space, User.user_name_key, fold(user_name), "user_name", f"A user named {user_name}")
+    _check_not_taken(session, space.id, User.user_name_key, fold(user_name), "user_name", f"A user named {user_name}")
     count = session.scalar(select(func.count()).select_from(User).where(User.space_id == space.id)) or 0
     limits.check("users_per_space", count + 1, what="users")
     user = User(
@@ -81,7 +81,8 @@ def create_user(
 def update_user(
     session: Session, actor: Actor, *, user: User, values: Sequence[UserValue] | None = None, **changes: Any
 ) -> User:
-    """Changes named fields (all but the user name, which is immutable; SCIM may change its case). `values` replaces all entries.
+    """Changes named fields (all but the user name, which is immutable; SCIM may change its case). `values` replaces
+    all entries.
 
     Raises Forbidden when the actor may not touch a user of this source, Invalid, Conflict.
     """
@@ -118,7 +119,10 @@ def end_sessions(session: Session, user: User) -> None:
 
 
 def delete_user(session: Session, actor: Actor, *, user: User) -> None:
-    """A Manual user is refused while something hangs on it; deleting a SCIM user (by SCIM) takes everything away first."""
+    """A Manual user is refused while something hangs on it.
+
+    Deleting a SCIM user (by SCIM) takes everything away first.
+    """
     from portal.core.access import principals
 
     check_source(actor, user)
@@ -174,13 +178,11 @@ def _check_email(session: Session, user: User, email: str) -> None:
     if fold(email) == user.email_key:
         return
     with session.no_autoflush:
-        space = session.get(Space, user.space_id)
-        assert space is not None
-        _check_not_taken(session, space, User.email_key, fold(email), "email", f"A user with the e-mail {email}")
+        _check_not_taken(session, user.space_id, User.email_key, fold(email), "email", f"A user with the e-mail {email}")
 
 
-def _check_not_taken(session: Session, space: Space, column: Any, key: str, field: str, what: str) -> None:
-    other = session.scalar(select(User).where(User.space_id == space.id, column == key))
+def _check_not_taken(session: Session, space_id: str, column: Any, key: str, field: str, what: str) -> None:
+    other = session.scalar(select(User).where(User.space_id == space_id, column == key))
     if other is not None:
         raise Conflict(f"{what} exists already in this space ({other.id}, source {other.source}).", field=field)
 
@@ -210,7 +212,10 @@ def _touch(user: User) -> None:
 
 
 def _flush(session: Session) -> None:
-    """Two requests at the same time: the unique index decides, the loser gets the same answer as if it had come later."""
+    """Two requests at the same time.
+
+    The unique index decides, the loser gets the same answer as if it had come later.
+    """
     try:
         session.flush()
     except IntegrityError as error:

@@ -68,23 +68,17 @@ def update_department(
     return department
 
 
-def delete_department(
-    session: Session, actor: Actor, *, organization: Organization, department: Department
-) -> None:
+def delete_department(session: Session, actor: Actor, *, organization: Organization, department: Department) -> None:
     """Only an empty one, and never Root. Raises Conflict or Invalid with the reason."""
     if department.parent_id is None:
         raise Invalid("Root is the organization's own department and cannot be deleted.")
     lock(session, organization)
     below = session.scalar(select(func.count()).where(Department.parent_id == department.id)) or 0
     if below:
-        raise Conflict(
-            f"{department.name} still has {below} {'department' if below == 1 else 'departments'} below it."
-        )
+        raise Conflict(f"{department.name} still has {below} {'department' if below == 1 else 'departments'} below it.")
     held = session.scalar(select(func.count()).where(Member.department_id == department.id)) or 0
     if held:
-        raise Conflict(
-            f"{department.name} still has {held} {'member' if held == 1 else 'members'}. Move them first."
-        )
+        raise Conflict(f"{department.name} still has {held} {'member' if held == 1 else 'members'}. Move them first.")
     _record(session, actor, "department.delete", department)
     session.delete(department)
     session.flush()

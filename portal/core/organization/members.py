@@ -38,9 +38,7 @@ def create_member(
         .select_from(Member)
         .where(Member.organization_id == organization.id, Member.joined_by == "Create")
     )
-    limits.check(
-        "created_members_per_entity", (session.scalar(made) or 0) + 1, what="created member accounts"
-    )
+    limits.check("created_members_per_entity", (session.scalar(made) or 0) + 1, what="created member accounts")
     _check_unique(session, organization, name)
     account = Account(name=name)
     session.add(account)
@@ -63,9 +61,7 @@ def create_member(
     return account
 
 
-def rename_member(
-    session: Session, actor: Actor, *, organization: Organization, uin: int, name: str
-) -> MemberRow:
+def rename_member(session: Session, actor: Actor, *, organization: Organization, uin: int, name: str) -> MemberRow:
     """Raises NotFound, Invalid or Conflict."""
     before = queries.member(session, organization, uin)
     name = names.member_name(name)
@@ -87,14 +83,10 @@ def move_members(
     Raises NotFound, or Invalid when none is named.
     """
     _check_chosen(uins)
-    moved = [
-        row for row in queries.members_of(session, organization, uins) if row.department_id != department.id
-    ]
+    moved = [row for row in queries.members_of(session, organization, uins) if row.department_id != department.id]
     if moved:
         session.execute(
-            update(Member)
-            .where(Member.account_uin.in_([row.uin for row in moved]))
-            .values(department_id=department.id)
+            update(Member).where(Member.account_uin.in_([row.uin for row in moved])).values(department_id=department.id)
         )
     for row in moved:
         _record(
@@ -126,9 +118,7 @@ def remove_members(
             )
     session.execute(delete(Member).where(Member.account_uin.in_(uins)))
     for row in rows:
-        _record(
-            session, actor, "member.remove", organization, row.uin, row.name, department=row.department_name
-        )
+        _record(session, actor, "member.remove", organization, row.uin, row.name, department=row.department_name)
     return rows
 
 
@@ -147,7 +137,7 @@ def _held(session: Session, uins: Sequence[int]) -> dict[int, list[str]]:
         for index, column in enumerate(kinds.values())
     ]
     found: dict[int, list[str]] = {}
-    for uin, number, index in sorted(session.execute(union_all(*counts)).tuples()):
+    for uin, number, index in sorted(session.execute(union_all(*counts)).all()):
         word = list(kinds)[index]
         found.setdefault(uin, []).append(f"{number} {word}{'' if number == 1 else 's'}")
     return found
@@ -201,9 +191,7 @@ def _flush(session: Session, name: str) -> None:
     try:
         session.flush()
     except IntegrityError as error:
-        raise Conflict(
-            f"There is a member named {name} in the organization already.", field="name"
-        ) from error
+        raise Conflict(f"There is a member named {name} in the organization already.", field="name") from error
 
 
 def _record(

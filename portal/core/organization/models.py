@@ -59,9 +59,7 @@ class Member(Base):
         Index(None, "organization_id", "department_id"),
     )
 
-    account_uin: Mapped[int] = mapped_column(
-        ForeignKey("accounts.uin"), primary_key=True, autoincrement=False
-    )
+    account_uin: Mapped[int] = mapped_column(ForeignKey("accounts.uin"), primary_key=True, autoincrement=False)
     organization_id: Mapped[int] = mapped_column(ForeignKey("organizations.id"))
     department_id: Mapped[int] = mapped_column(ForeignKey("departments.id"), index=True)
     name: Mapped[str] = mapped_column(String(64))

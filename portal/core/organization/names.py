@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from portal.core.errors import Invalid
@@ -18,9 +19,7 @@ _MEMBER_SYMBOLS = "@&_[]-~:;.,"
 def organization_name(name: str) -> str:
     name = _clean(name)
     if not 1 <= len(name) <= ORGANIZATION_NAME_LENGTH or not name.isprintable():
-        raise Invalid(
-            f"The name of an organization has 1-{ORGANIZATION_NAME_LENGTH} characters.", field="name"
-        )
+        raise Invalid(f"The name of an organization has 1-{ORGANIZATION_NAME_LENGTH} characters.", field="name")
     return name
 
 
@@ -36,10 +35,14 @@ def member_name(name: str) -> str:
 
 def as_member_name(name: str, ending: str) -> str:
     """A valid member name made of another name: what is not allowed becomes a hyphen."""
-    allowed = "".join(
-        character if _is_allowed(character, _MEMBER_SYMBOLS) else "-" for character in _clean(name)
-    )
+    allowed = "".join(character if _is_allowed(character, _MEMBER_SYMBOLS) else "-" for character in _clean(name))
     return allowed[: MEMBER_NAME_LENGTH - len(ending)].strip("-") + ending
+
+
+def as_space_name(name: str) -> str:
+    """A proposal for the name of an organization's space: lower-case ASCII words joined by hyphens, or nothing."""
+    ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return "-".join(re.findall(r"[a-z0-9]+", ascii_only))[:64].strip("-")
 
 
 def description(text: str) -> str:

@@ -32,9 +32,7 @@ def create_organization(
     organization = Organization(name=name, admin_uin=account.uin)
     session.add(organization)
     session.flush()
-    root = Department(
-        organization_id=organization.id, parent_id=None, name=ROOT_NAME, name_key=fold(ROOT_NAME)
-    )
+    root = Department(organization_id=organization.id, parent_id=None, name=ROOT_NAME, name_key=fold(ROOT_NAME))
     session.add(root)
     session.flush()
     session.add(

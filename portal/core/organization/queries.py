@@ -46,15 +46,12 @@ class MemberRow:
 
 def tree(session: Session, organization: Organization) -> Node:
     """Root with everything below it, siblings by name; two statements, whatever its size."""
-    counts = dict(
-        session.execute(
-            select(Member.department_id, func.count())
-            .where(Member.organization_id == organization.id)
-            .group_by(Member.department_id)
-        )
-        .tuples()
-        .all()
+    counted = session.execute(
+        select(Member.department_id, func.count())
+        .where(Member.organization_id == organization.id)
+        .group_by(Member.department_id)
     )
+    members = dict(counted.all())
     rows = session.execute(
         select(Department.id, Department.parent_id, Department.name)
         .where(Department.organization_id == organization.id)
@@ -66,9 +63,22 @@ def tree(session: Session, organization: Organization) -> Node:
 
     def grow(department_id: int, name: str, depth: int) -> Node:
         children = [grow(child, child_name, depth + 1) for child, child_name in below.get(department_id, [])]
-        return Node(department_id, name, depth, counts.get(department_id, 0), children)
+        return Node(department_id, name, depth, members.get(department_id, 0), children)
 
     return grow(*below[None][0], depth=0)
+
+
+def counts(session: Session, organization: Organization) -> dict[str, int]:
+    """For the overview: `members` and `departments` below Root."""
+    members, departments = session.execute(
+        select(
+            select(func.count()).where(Member.organization_id == organization.id).scalar_subquery(),
+            select(func.count())
+            .where(Department.organization_id == organization.id, Department.parent_id.is_not(None))
+            .scalar_subquery(),
+        )
+    ).one()
+    return {"members": members, "departments": departments}
 
 
 def flat(node: Node) -> list[Node]:
@@ -78,9 +88,7 @@ def flat(node: Node) -> list[Node]:
 
 def department(session: Session, organization: Organization, department_id: int) -> Department:
     found = session.scalar(
-        select(Department).where(
-            Department.id == department_id, Department.organization_id == organization.id
-        )
+        select(Department).where(Department.id == department_id, Department.organization_id == organization.id)
     )
     if found is None:
         raise NotFound("There is no such department.")
@@ -89,9 +97,7 @@ def department(session: Session, organization: Organization, department_id: int)
 
 def root(session: Session, organization: Organization) -> Department:
     return session.execute(
-        select(Department).where(
-            Department.organization_id == organization.id, Department.parent_id.is_(None)
-        )
+        select(Department).where(Department.organization_id == organization.id, Department.parent_id.is_(None))
     ).scalar_one()
 
 
@@ -102,12 +108,8 @@ def path(session: Session, organization: Organization, department_id: int) -> li
         .where(Department.id == department_id, Department.organization_id == organization.id)
         .cte(recursive=True)
     )
-    chain = chain.union_all(
-        select(Department.id, Department.parent_id).join(chain, Department.id == chain.c.parent_id)
-    )
-    found = {
-        row.id: row for row in session.scalars(select(Department).join(chain, chain.c.id == Department.id))
-    }
+    chain = chain.union_all(select(Department.id, Department.parent_id).join(chain, Department.id == chain.c.parent_id))
+    found = {row.id: row for row in session.scalars(select(Department).join(chain, chain.c.id == Department.id))}
     if department_id not in found:
         raise NotFound("There is no such department.")
     steps = [found[department_id]]
@@ -129,9 +131,7 @@ def members_page(
     """
     statement = _rows(organization)
     if department_id is not None and with_below:
-        statement = statement.where(
-            Member.department_id.in_(select(_below(organization, department_id).c.id))
-        )
+        statement = statement.where(Member.department_id.in_(select(_below(organization, department_id).c.id)))
     elif department_id is not None:
         statement = statement.where(Member.department_id == department_id)
     if search.text:

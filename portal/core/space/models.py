@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, String
@@ -8,6 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.core import clock
 from portal.core.database import Base
 from portal.core.ids import ids
+
+
+SPACE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 
 class Space(Base):

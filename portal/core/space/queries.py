@@ -5,12 +5,13 @@ from sqlalchemy.orm import Session
 
 from portal.core.errors import NotFound
 from portal.core.organization.models import Organization
-from portal.core.space.models import Space
+from portal.core.space.models import SPACE_NAME, Space
 
 
 def find(session: Session, name: str) -> Space:
     """The space whose login URL carries `name`. NotFound when there is none."""
-    space = session.scalars(select(Space).where(Space.name == name)).one_or_none()
+    wanted = select(Space).where(Space.name == name)
+    space = session.scalars(wanted).one_or_none() if SPACE_NAME.fullmatch(name) else None
     if space is None:
         raise NotFound("There is no such space.")
     return space

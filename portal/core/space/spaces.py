@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from sqlalchemy import select
@@ -16,7 +15,7 @@ from portal.core.errors import Conflict, Invalid
 from portal.core.federation import saml_keys
 from portal.core.federation.models import IdentityProvider
 from portal.core.organization.models import Organization
-from portal.core.space.models import Space
+from portal.core.space.models import SPACE_NAME, Space
 from portal.core.space.queries import of_organization
 
 LINKED_ROLE = "Orgnization_QCSLinkedRoleInCIC"  # spelled as in the real product
@@ -30,7 +29,6 @@ _LINKED_TRUST: dict[str, Any] = {
         }
     ],
 }
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 
 def activate(
@@ -48,7 +46,7 @@ def activate(
     Makes the space, its signing key (PEM, from the caller: the heart knows no SAML) and the service-linked role in
     the admin account. Invalid for a name that breaks the rule, Conflict for a taken name or a second activation.
     """
-    if not _NAME.fullmatch(name):
+    if not SPACE_NAME.fullmatch(name):
         raise Invalid(
             "A space name has 1 to 64 lower-case letters, digits and hyphens, no hyphen at either end.",
             field="name",

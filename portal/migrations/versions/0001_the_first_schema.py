@@ -56,9 +56,7 @@ def upgrade() -> None:
             unique=False,
         )
         batch_op.create_index(
-            batch_op.f("ix_audit_events_organization_id_audit_events_id"),
-            ["organization_id", "id"],
-            unique=False,
+            batch_op.f("ix_audit_events_organization_id_audit_events_id"), ["organization_id", "id"], unique=False
         )
         batch_op.create_index(
             batch_op.f("ix_audit_events_organization_id_audit_events_target_id_audit_events_id"),
@@ -74,9 +72,7 @@ def upgrade() -> None:
         sa.Column("policy_name", sa.String(length=128), nullable=False),
         sa.Column("account_uin", sa.BigInteger(), nullable=False),
         sa.Column("attached_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["account_uin"], ["accounts.uin"], name=op.f("fk_cam_attachments_account_uin")
-        ),
+        sa.ForeignKeyConstraint(["account_uin"], ["accounts.uin"], name=op.f("fk_cam_attachments_account_uin")),
         sa.PrimaryKeyConstraint(
             "holder_type", "holder_id", "policy_type", "policy_name", name=op.f("pk_cam_attachments")
         ),
@@ -111,9 +107,7 @@ def upgrade() -> None:
         sa.Column("managed_by", sa.String(length=16), nullable=True),
         sa.Column("created_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("updated_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["account_uin"], ["accounts.uin"], name=op.f("fk_cam_identity_providers_account_uin")
-        ),
+        sa.ForeignKeyConstraint(["account_uin"], ["accounts.uin"], name=op.f("fk_cam_identity_providers_account_uin")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cam_identity_providers")),
         sa.UniqueConstraint("account_uin", "name", name=op.f("uq_cam_identity_providers_account_uin_name")),
     )
@@ -154,9 +148,7 @@ def upgrade() -> None:
         sa.Column("account_uin", sa.BigInteger(), nullable=False),
         sa.Column("assertion_id", sa.String(length=256), nullable=False),
         sa.Column("expires_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["account_uin"], ["accounts.uin"], name=op.f("fk_cam_seen_assertions_account_uin")
-        ),
+        sa.ForeignKeyConstraint(["account_uin"], ["accounts.uin"], name=op.f("fk_cam_seen_assertions_account_uin")),
         sa.PrimaryKeyConstraint("account_uin", "assertion_id", name=op.f("pk_cam_seen_assertions")),
     )
     with op.batch_alter_table("cam_seen_assertions", schema=None) as batch_op:
@@ -241,9 +233,7 @@ def upgrade() -> None:
         sa.Column("name_key", sa.String(length=40), nullable=False),
         sa.Column("description", sa.String(length=256), nullable=False),
         sa.Column("created_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["organization_id"], ["organizations.id"], name=op.f("fk_departments_organization_id")
-        ),
+        sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk_departments_organization_id")),
         sa.ForeignKeyConstraint(["parent_id"], ["departments.id"], name=op.f("fk_departments_parent_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_departments")),
         sa.UniqueConstraint("parent_id", "name_key", name=op.f("uq_departments_parent_id_name_key")),
@@ -264,9 +254,7 @@ def upgrade() -> None:
         sa.Column("scim_enabled", sa.Boolean(), nullable=False),
         sa.Column("created_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("updated_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["organization_id"], ["organizations.id"], name=op.f("fk_spaces_organization_id")
-        ),
+        sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk_spaces_organization_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_spaces")),
         sa.UniqueConstraint("name", name=op.f("uq_spaces_name")),
         sa.UniqueConstraint("organization_id", name=op.f("uq_spaces_organization_id")),
@@ -309,9 +297,7 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_groups_space_id_groups_external_id"), ["space_id", "external_id"], unique=False
         )
-        batch_op.create_index(
-            batch_op.f("ix_groups_space_id_groups_number"), ["space_id", "number"], unique=False
-        )
+        batch_op.create_index(batch_op.f("ix_groups_space_id_groups_number"), ["space_id", "number"], unique=False)
 
     op.create_table(
         "identity_provider_certificates",
@@ -323,9 +309,7 @@ def upgrade() -> None:
         sa.Column("not_before", portal.core.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("not_after", portal.core.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("added_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["space_id"], ["spaces.id"], name=op.f("fk_identity_provider_certificates_space_id")
-        ),
+        sa.ForeignKeyConstraint(["space_id"], ["spaces.id"], name=op.f("fk_identity_provider_certificates_space_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_identity_provider_certificates")),
         sa.UniqueConstraint(
             "space_id", "fingerprint", name=op.f("uq_identity_provider_certificates_space_id_fingerprint")
@@ -355,9 +339,7 @@ def upgrade() -> None:
         sa.Column("joined_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["account_uin"], ["accounts.uin"], name=op.f("fk_members_account_uin")),
         sa.ForeignKeyConstraint(["department_id"], ["departments.id"], name=op.f("fk_members_department_id")),
-        sa.ForeignKeyConstraint(
-            ["organization_id"], ["organizations.id"], name=op.f("fk_members_organization_id")
-        ),
+        sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk_members_organization_id")),
         sa.PrimaryKeyConstraint("account_uin", name=op.f("pk_members")),
         sa.UniqueConstraint("organization_id", "name_key", name=op.f("uq_members_organization_id_name_key")),
     )
@@ -473,7 +455,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("tasks", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_tasks_account_uin_tasks_status"), ["account_uin", "status"], unique=False
+            batch_op.f("ix_tasks_account_uin_tasks_type_tasks_status"), ["account_uin", "type", "status"], unique=False
         )
         batch_op.create_index(batch_op.f("ix_tasks_batch_id"), ["batch_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_tasks_configuration_id"), ["configuration_id"], unique=False)
@@ -481,9 +463,7 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_tasks_space_id_tasks_created_at"), ["space_id", "created_at"], unique=False
         )
-        batch_op.create_index(
-            batch_op.f("ix_tasks_status_tasks_not_before"), ["status", "not_before"], unique=False
-        )
+        batch_op.create_index(batch_op.f("ix_tasks_status_tasks_not_before"), ["status", "not_before"], unique=False)
         batch_op.create_index(batch_op.f("ix_tasks_sync_id"), ["sync_id"], unique=False)
 
     op.create_table(
@@ -515,16 +495,12 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("users", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_users_space_id_users_display_name_key"),
-            ["space_id", "display_name_key"],
-            unique=False,
+            batch_op.f("ix_users_space_id_users_display_name_key"), ["space_id", "display_name_key"], unique=False
         )
         batch_op.create_index(
             batch_op.f("ix_users_space_id_users_external_id"), ["space_id", "external_id"], unique=False
         )
-        batch_op.create_index(
-            batch_op.f("ix_users_space_id_users_number"), ["space_id", "number"], unique=False
-        )
+        batch_op.create_index(batch_op.f("ix_users_space_id_users_number"), ["space_id", "number"], unique=False)
 
     op.create_table(
         "authorizations",
@@ -536,12 +512,8 @@ def upgrade() -> None:
         sa.Column("configuration_id", sa.String(length=16), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("created_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.CheckConstraint(
-            "(user_id IS NULL) <> (group_id IS NULL)", name=op.f("ck_authorizations_one_principal")
-        ),
-        sa.ForeignKeyConstraint(
-            ["account_uin"], ["accounts.uin"], name=op.f("fk_authorizations_account_uin")
-        ),
+        sa.CheckConstraint("(user_id IS NULL) <> (group_id IS NULL)", name=op.f("ck_authorizations_one_principal")),
+        sa.ForeignKeyConstraint(["account_uin"], ["accounts.uin"], name=op.f("fk_authorizations_account_uin")),
         sa.ForeignKeyConstraint(
             ["configuration_id"], ["configurations.id"], name=op.f("fk_authorizations_configuration_id")
         ),
@@ -568,9 +540,7 @@ def upgrade() -> None:
             ["account_uin", "configuration_id"],
             unique=False,
         )
-        batch_op.create_index(
-            batch_op.f("ix_authorizations_configuration_id"), ["configuration_id"], unique=False
-        )
+        batch_op.create_index(batch_op.f("ix_authorizations_configuration_id"), ["configuration_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_authorizations_space_id"), ["space_id"], unique=False)
 
     op.create_table(
@@ -610,9 +580,7 @@ def upgrade() -> None:
         ),
     )
     with op.batch_alter_table("deployments", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_deployments_configuration_id"), ["configuration_id"], unique=False
-        )
+        batch_op.create_index(batch_op.f("ix_deployments_configuration_id"), ["configuration_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_deployments_space_id"), ["space_id"], unique=False)
 
     op.create_table(
@@ -620,12 +588,8 @@ def upgrade() -> None:
         sa.Column("group_id", sa.String(length=16), nullable=False),
         sa.Column("user_id", sa.String(length=16), nullable=False),
         sa.Column("joined_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["group_id"], ["groups.id"], name=op.f("fk_memberships_group_id"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name=op.f("fk_memberships_user_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["group_id"], ["groups.id"], name=op.f("fk_memberships_group_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_memberships_user_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("group_id", "user_id", name=op.f("pk_memberships")),
     )
     with op.batch_alter_table("memberships", schema=None) as batch_op:
@@ -646,9 +610,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["cam_user_uin"], ["cam_users.uin"], name=op.f("fk_sign_ins_cam_user_uin"), ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name=op.f("fk_sign_ins_user_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_sign_ins_user_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_ins")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_sign_ins_token_hash")),
     )
@@ -669,9 +631,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("created_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("updated_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
-        sa.CheckConstraint(
-            "(user_id IS NULL) <> (group_id IS NULL)", name=op.f("ck_user_syncs_one_principal")
-        ),
+        sa.CheckConstraint("(user_id IS NULL) <> (group_id IS NULL)", name=op.f("ck_user_syncs_one_principal")),
         sa.ForeignKeyConstraint(["account_uin"], ["accounts.uin"], name=op.f("fk_user_syncs_account_uin")),
         sa.ForeignKeyConstraint(["group_id"], ["groups.id"], name=op.f("fk_user_syncs_group_id")),
         sa.ForeignKeyConstraint(["space_id"], ["spaces.id"], name=op.f("fk_user_syncs_space_id")),
@@ -701,9 +661,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("user_values", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_user_values_attribute_user_values_value_key"),
-            ["attribute", "value_key"],
-            unique=False,
+            batch_op.f("ix_user_values_attribute_user_values_value_key"), ["attribute", "value_key"], unique=False
         )
 
     # ### end Alembic commands ###
@@ -754,7 +712,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_tasks_principal_id"))
         batch_op.drop_index(batch_op.f("ix_tasks_configuration_id"))
         batch_op.drop_index(batch_op.f("ix_tasks_batch_id"))
-        batch_op.drop_index(batch_op.f("ix_tasks_account_uin_tasks_status"))
+        batch_op.drop_index(batch_op.f("ix_tasks_account_uin_tasks_type_tasks_status"))
 
     op.drop_table("tasks")
     with op.batch_alter_table("synced_users", schema=None) as batch_op:
@@ -824,9 +782,7 @@ def downgrade() -> None:
 
     op.drop_table("cam_attachments")
     with op.batch_alter_table("audit_events", schema=None) as batch_op:
-        batch_op.drop_index(
-            batch_op.f("ix_audit_events_organization_id_audit_events_target_id_audit_events_id")
-        )
+        batch_op.drop_index(batch_op.f("ix_audit_events_organization_id_audit_events_target_id_audit_events_id"))
         batch_op.drop_index(batch_op.f("ix_audit_events_organization_id_audit_events_id"))
         batch_op.drop_index(batch_op.f("ix_audit_events_organization_id_audit_events_action_audit_events_id"))
 

@@ -1,0 +1,70 @@
+"""What every cloud must be able to do for the Identity Center inside one account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from portal.core.access.models import DuplicationStrategy
+
+
+@dataclass(frozen=True)
+class RoleSpec:
+    """A CAM role as it shall be: exactly these policies (by name), trusted to this identity provider alone.
+
+    `session_duration` is in seconds; `managed_by` is the id of the space.
+    """
+
+    name: str
+    description: str
+    provider_name: str
+    session_duration: int
+    policies: tuple[str, ...]
+    managed_by: str
+
+
+@dataclass(frozen=True)
+class AccountState:
+    """What one space manages in an account: identity providers (name: entity id), roles, names of users."""
+
+    identity_providers: dict[str, str]
+    roles: tuple[RoleSpec, ...]
+    users: tuple[str, ...]
+
+
+class Connector(Protocol):
+    """One account. `managed_by` is always the id of the space that asks.
+
+    Raises Unavailable when trying again may help; Invalid and Forbidden when it will not. Forbidden also stands
+    for an object of that name which is the account's own or another space's: those are never touched.
+    """
+
+    def ensure_identity_provider(
+        self, *, name: str, entity_id: str, metadata_xml: str, description: str, managed_by: str
+    ) -> None:
+        """The account trusts this SAML identity provider; its metadata is replaced where it differs."""
+
+    def remove_identity_provider(self, name: str, *, managed_by: str) -> None:
+        """Harmless when absent."""
+
+    def ensure_role(self, role: RoleSpec) -> None:
+        """The role is exactly as said, nothing left over. Raises Invalid for a policy that is not there."""
+
+    def remove_role(self, name: str, *, managed_by: str) -> None:
+        """Takes its policies away first and ends its sessions. Harmless when absent."""
+
+    def ensure_user(self, *, name: str, remark: str, duplication_strategy: DuplicationStrategy, managed_by: str) -> str:
+        """A CAM user without permissions stands for the space's user `name`; returns the name it has there.
+
+        Where the account has a user of that name, TakeOver makes that one the synchronized user and KeepBoth
+        adds `_cic` to ours. Asked again for the same `name`, the answer stays the same.
+        """
+
+    def remove_user(self, name: str, *, managed_by: str) -> None:
+        """By the name in the account. Harmless when absent; raises Invalid while the user has access keys."""
+
+    def release_user(self, name: str, *, managed_by: str) -> None:
+        """The CAM user stays as one of the account's own, no longer managed. Harmless when absent."""
+
+    def describe(self, *, managed_by: str) -> AccountState:
+        """What is really there."""

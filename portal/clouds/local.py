@@ -1,0 +1,157 @@
+"""The connector of the embedded cloud: CAM in our own database, reached by the verbs of portal.core.cam."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.clouds.connector import AccountState, RoleSpec
+from portal.core.access.models import DuplicationStrategy
+from portal.core.actor import SYSTEM, Actor
+from portal.core.cam import providers, queries, roles, users
+from portal.core.cam.models import CamIdentityProvider, CamRole, CamUser
+from portal.core.database import Database
+from portal.core.errors import Invalid
+from saml.errors import MetadataError
+from saml.metadata import parse_identity_provider
+
+
+class LocalConnector:
+    """`base_url` is the portal's own: the account's SAML entity id begins with it."""
+
+    def __init__(self, database: Database, account_uin: int, base_url: str) -> None:
+        self.database = database
+        self.account_uin = account_uin
+        self.base_url = base_url
+
+    def ensure_identity_provider(
+        self, *, name: str, entity_id: str, metadata_xml: str, description: str, managed_by: str
+    ) -> None:
+        try:
+            described = parse_identity_provider(metadata_xml)
+        except MetadataError as error:
+            raise Invalid(error.message, field="metadata_xml") from error
+        if described.entity_id != entity_id:
+            raise Invalid(f"The metadata describes {described.entity_id}, not {entity_id}.", field="entity_id")
+        with self._transaction() as (session, actor):
+            providers.ensure_provider(
+                session,
+                actor,
+                account_uin=self.account_uin,
+                name=name,
+                entity_id=entity_id,
+                metadata_xml=metadata_xml,
+                description=description,
+                manager=managed_by,
+            )
+
+    def remove_identity_provider(self, name: str, *, managed_by: str) -> None:
+        with self._transaction() as (session, actor):
+            provider = providers.find_provider(session, self.account_uin, name)
+            if provider:
+                providers.delete_provider(session, actor, provider=provider, manager=managed_by)
+
+    def ensure_role(self, role: RoleSpec) -> None:
+        with self._transaction() as (session, actor):
+            roles.ensure_role(
+                session,
+                actor,
+                account_uin=self.account_uin,
+                name=role.name,
+                description=role.description,
+                role_type=roles.IDENTITY_CENTER,
+                trust=roles.saml_trust(self.account_uin, role.provider_name, self._entity_id),
+                session_duration=role.session_duration,
+                policies=role.policies,
+                manager=role.managed_by,
+            )
+
+    def remove_role(self, name: str, *, managed_by: str) -> None:
+        with self._transaction() as (session, actor):
+            role = roles.find_role(session, self.account_uin, name)
+            if role:
+                roles.delete_role(session, actor, role=role, manager=managed_by)
+
+    def ensure_user(self, *, name: str, remark: str, duplication_strategy: DuplicationStrategy, managed_by: str) -> str:
+        with self._transaction() as (session, actor):
+            user = users.synchronize_cam_user(
+                session,
+                actor,
+                account_uin=self.account_uin,
+                name=name,
+                remark=remark,
+                keep_both=duplication_strategy == DuplicationStrategy.KEEP_BOTH,
+                manager=managed_by,
+            )
+            return user.name
+
+    def remove_user(self, name: str, *, managed_by: str) -> None:
+        with self._transaction() as (session, actor):
+            user = users.find_cam_user(session, self.account_uin, name)
+            if user:
+                users.delete_cam_user(session, actor, cam_user=user, manager=managed_by)
+
+    def release_user(self, name: str, *, managed_by: str) -> None:
+        with self._transaction() as (session, actor):
+            user = users.find_cam_user(session, self.account_uin, name)
+            if user and user.managed_by == managed_by:
+                users.release_cam_user(session, actor, cam_user=user, manager=managed_by)
+
+    def describe(self, *, managed_by: str) -> AccountState:
+        with self.database.transaction(write=False) as session:
+            return AccountState(
+                identity_providers=dict(
+                    session.execute(
+                        select(CamIdentityProvider.name, CamIdentityProvider.entity_id)
+                        .where(
+                            CamIdentityProvider.account_uin == self.account_uin,
+                            CamIdentityProvider.managed_by == managed_by,
+                        )
+                        .order_by(CamIdentityProvider.name)
+                    ).all()
+                ),
+                roles=self._roles(session, managed_by),
+                users=tuple(
+                    session.scalars(
+                        select(CamUser.name)
+                        .where(CamUser.account_uin == self.account_uin, CamUser.managed_by == managed_by)
+                        .order_by(CamUser.name_key)
+                    )
+                ),
+            )
+
+    def _roles(self, session: Session, managed_by: str) -> tuple[RoleSpec, ...]:
+        found = session.scalars(
+            select(CamRole)
+            .where(
+                CamRole.account_uin == self.account_uin,
+                CamRole.managed_by == managed_by,
+                CamRole.type == roles.IDENTITY_CENTER,
+            )
+            .order_by(CamRole.name)
+        ).all()
+        attached = queries.policies_of_roles(session, self.account_uin, [role.name for role in found])
+        return tuple(
+            RoleSpec(
+                name=role.name,
+                description=role.description,
+                provider_name=roles.trusted_provider(role),
+                session_duration=role.session_duration,
+                policies=attached[role.name],
+                managed_by=managed_by,
+            )
+            for role in found
+        )
+
+    @property
+    def _entity_id(self) -> str:
+        return f"{self.base_url}/accounts/{self.account_uin}"
+
+    @contextmanager
+    def _transaction(self) -> Iterator[tuple[Session, Actor]]:
+        with self.database.transaction() as session:
+            yield session, replace(SYSTEM, organization_id=queries.organization_of(session, self.account_uin))

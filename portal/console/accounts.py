@@ -1,0 +1,80 @@
+"""Multi-account authorization (IC-12) and the page of one account with its three tabs (IC-13)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import redirect, render_template, request, url_for
+from flask_babel import gettext as _
+
+from portal.console import blueprint
+from portal.console.scope import actor, organization, space
+from portal.core.access import authorizations, queries
+from portal.core.access.selection import held_by
+from portal.core.organization import queries as members
+from portal.core.organization.queries import MemberRow
+from portal.core.paging import Page, Search
+from portal.web.forms import Form, many
+from portal.web.listing import search_from_url
+from portal.web.permissions import Permission, requires
+from portal.web.transactions import db
+
+TABS = ("authorizations", "deployments", "syncs")
+
+
+@blueprint.get("/accounts")
+@requires(Permission.LIST_AUTHORIZATIONS)
+def accounts() -> str:
+    """`configuration`, `user` and `group` in the URL are handed on to the wizards, where they are selected already."""
+    root = members.tree(db(), organization())
+    nodes = {node.id: node for node in members.flat(root)}
+    node = nodes.get(request.args.get("department", root.id, type=int), root)
+    page = members.members_page(db(), organization(), search_from_url(), node.id, with_below=True)
+    return render_template(
+        "console/accounts/list.html", root=root, node=node, page=page, everything="all" in request.args
+    )
+
+
+@blueprint.get("/accounts/<int:uin>")
+@requires(Permission.LIST_AUTHORIZATIONS)
+def account(uin: int) -> str:
+    member = members.member(db(), organization(), uin)
+    tab = request.args.get("tab") if request.args.get("tab") in TABS else TABS[0]
+    return render_template("console/accounts/details.html", account=member, tab=tab, page=_tab(member, tab))
+
+
+def _tab(member: MemberRow, tab: str | None) -> Page[Any]:
+    search = search_from_url("status")
+    if tab == "deployments":
+        return queries.deployments_of_account(db(), space(), member.uin, search)
+    if tab == "syncs":
+        return queries.syncs_of_account(db(), space(), member.uin, search)
+    return queries.authorizations_of_account(db(), space(), member.uin, search)
+
+
+@blueprint.route("/accounts/<int:uin>/permissions/<principal_id>/remove", methods=["GET", "POST"])
+@requires(Permission.DELETE_AUTHORIZATION)
+def remove_permissions(uin: int, principal_id: str) -> Any:
+    """Which of its permission configurations a user or group loses in this account."""
+    member = members.member(db(), organization(), uin)
+    held = held_by(db(), space(), account_uin=uin, principal_id=principal_id)
+    form, back = Form(), url_for("console.account", uin=uin)
+    chosen = [one.id for one in held if str(one.id) in many("authorization")]
+    if form.validate_on_submit():
+        if not chosen:
+            form.message = _("Select at least one permission configuration.")
+        else:
+            batch_id = form.attempt(
+                lambda: authorizations.revoke(
+                    db(),
+                    actor(),
+                    space=space(),
+                    authorizations=chosen,
+                    undeploy_last="undeploy_last" in request.form,
+                )
+            )
+            if batch_id is not None:
+                return redirect(url_for("console.batch", batch_id=batch_id, wizard="revoke", back=back), 303)
+    return render_template(
+        "console/accounts/remove.html", form=form, account=member, held=held, chosen=chosen, back=back
+    ), form.status

@@ -1,0 +1,59 @@
+"""What a wizard has picked so far travels in its form: rows on the page as checkboxes, everything else as hidden inputs of the
+same names. So search, paging, going back and forth lose nothing, without a script and without a session.
+
+All accounts that match a query travel as the query (`all`, `q`, `department`), not as their numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from flask import request
+
+from portal.console.scope import organization, space
+from portal.core.access.selection import Named, Selection, select_by_ids
+from portal.core.limits import allowed
+from portal.core.organization import queries
+from portal.core.paging import Search
+from portal.web.forms import many
+from portal.web.transactions import db
+
+ACCOUNT_QUERY = ("all", "q", "department")
+
+
+def picked() -> Selection:
+    """The selection in this request's query or form."""
+    everything = "all" in request.values
+    selection = select_by_ids(
+        db(),
+        space(),
+        accounts=() if everything else [int(uin) for uin in many("account") if uin.isdecimal() and len(uin) < 19],
+        users=many("user"),
+        groups=many("group"),
+        configurations=many("configuration"),
+    )
+    return replace(selection, accounts=_matching_accounts()) if everything else selection
+
+
+def _matching_accounts() -> Sequence[Named]:
+    search = Search(request.values.get("q", "").strip()[:256], size=allowed("triples_per_batch"))
+    department = request.values.get("department", type=int)
+    page = queries.members_page(db(), organization(), search, department, with_below=True)
+    return [Named(str(row.uin), row.name) for row in page.rows]
+
+
+def carried_accounts(selection: Selection) -> list[tuple[str, str]]:
+    """The accounts as inputs for the next step's form: the query when there was one, else their numbers."""
+    if "all" in request.values:
+        return [(name, request.values[name]) for name in ACCOUNT_QUERY if request.values.get(name)]
+    return [("account", account.id) for account in selection.accounts]
+
+
+def search_from_form(kind: str) -> Search:
+    """What the picker of `kind` shall show: `<kind>_q`, `<kind>_go` (a page's button) or `<kind>_page`; new words begin at page 1."""
+    text = request.values.get(f"{kind}_q", "").strip()[:256]
+    page = request.values.get(f"{kind}_go", type=int)
+    if page is None and text == request.values.get(f"{kind}_q_before", ""):
+        page = request.values.get(f"{kind}_page", type=int)
+    return Search(text, "name", min(max(page or 1, 1), 1_000_000))

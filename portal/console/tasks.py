@@ -1,0 +1,57 @@
+"""Tasks (IC-15): the list, the live progress of what one action started, retry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+
+from portal.console import blueprint
+from portal.console.returning import back_url
+from portal.console.scope import actor, space
+from portal.core.access import queries, tasks
+from portal.core.errors import NotFound
+from portal.core.paging import Search
+from portal.web.listing import search_from_url
+from portal.web.permissions import Permission, requires
+from portal.web.transactions import db
+
+WIZARDS = ("grant_roles", "grant_users", "redeploy", "undeploy", "revoke")
+
+
+@blueprint.get("/tasks", endpoint="tasks")
+@requires(Permission.LIST_TASKS)
+def tasks_page() -> str:
+    page = queries.tasks_page(db(), space(), search_from_url("status", "type"))
+    return render_template("console/tasks/list.html", page=page)
+
+
+@blueprint.get("/tasks/batches/<batch_id>")
+@requires(Permission.LIST_TASKS)
+def batch(batch_id: str) -> str:
+    """The last step of the wizard that started it; `X-Fragment` asks only for the part that changes."""
+    progress = queries.batch(db(), space(), batch_id)
+    if not progress.total:
+        raise NotFound(_("There is no such task."))
+    asked = search_from_url("status")
+    filters = {**(asked.filters or {}), "batch": batch_id}
+    page = queries.tasks_page(db(), space(), Search(asked.text, asked.sort or "number", asked.page, asked.size, filters))
+    wizard = request.args.get("wizard", "")
+    template = "console/tasks/_progress.html" if "X-Fragment" in request.headers else "console/tasks/batch.html"
+    return render_template(
+        template,
+        batch=progress,
+        page=page,
+        wizard=wizard if wizard in WIZARDS else "",
+        back=back_url(url_for("console.accounts") if wizard else url_for("console.tasks")),
+    )
+
+
+@blueprint.post("/tasks/<task_id>/retry")
+@requires(Permission.RETRY_TASK)
+def retry_task(task_id: str) -> Any:
+    found = tasks.get_task(db(), space(), task_id)
+    tasks.retry(db(), actor(), space=space(), task=found)
+    flash(_("The task runs again."), "good")
+    return redirect(back_url(url_for("console.batch", batch_id=found.batch_id)), 303)

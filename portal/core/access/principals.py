@@ -1,0 +1,102 @@
+"""What hangs on a user or group here, and taking it away when the IdP deletes one (IC-5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from portal.core import audit
+from portal.core.access.models import (
+    Authorization,
+    DeletionStrategy,
+    SyncedUser,
+    SyncStatus,
+    UserSync,
+)
+from portal.core.access.queries.shared import in_groups_of
+from portal.core.access.syncs import queue_per_user
+from portal.core.access.tasks import new_batch
+from portal.core.actor import Actor
+from portal.core.directory.models import Group, Membership, User
+from portal.core.organization.models import Member
+
+
+def uses_of_user(session: Session, user: User) -> list[str]:
+    """Reasons not to delete: `3 authorizations`, `1 user synchronization`. What comes by a group does not count."""
+    return _uses(session, Authorization.user_id == user.id, UserSync.user_id == user.id)
+
+
+def uses_of_group(session: Session, group: Group) -> list[str]:
+    return _uses(session, Authorization.group_id == group.id, UserSync.group_id == group.id)
+
+
+def withdraw_user(session: Session, actor: Actor, *, user: User) -> None:
+    """Remove its authorizations and synchronizations now and queue the removal of its CAM users.
+
+    To be called while its memberships are still there: a group's synchronizations reach it too.
+    """
+    mine = UserSync.user_id == user.id
+    standing = select(SyncedUser.account_uin).where(SyncedUser.user_id == user.id)
+    strategies: dict[int, str] = dict.fromkeys(session.scalars(standing), DeletionStrategy.KEEP)
+    asked = session.execute(
+        select(UserSync.account_uin, UserSync.deletion_strategy, UserSync.user_id.is_not(None)).where(
+            mine | UserSync.group_id.in_(in_groups_of(user.id)), UserSync.status != SyncStatus.DELETING
+        )
+    ).tuples()
+    for uin, strategy, _own in sorted(asked, key=lambda row: (row[2], row[1])):
+        strategies[uin] = strategy  # the last one decides: the user's own; among groups Keep goes before Delete
+    _remove(session, actor, Authorization.user_id == user.id, mine, "user", user.id, user.user_name)
+    _queue(session, actor, user.space_id, [(user.id, user.user_name)], strategies)
+
+
+def withdraw_group(session: Session, actor: Actor, *, group: Group) -> None:
+    """The same for a group; to be called while its memberships are still there."""
+    mine = UserSync.group_id == group.id
+    strategies: dict[int, Any] = dict(
+        session.execute(select(UserSync.account_uin, UserSync.deletion_strategy).where(mine)).tuples().all()
+    )
+    people = session.execute(
+        select(User.id, User.user_name)
+        .join(Membership, Membership.user_id == User.id)
+        .where(Membership.group_id == group.id)
+        .order_by(User.number)
+    ).tuples()
+    members = list(people)
+    _remove(session, actor, Authorization.group_id == group.id, mine, "group", group.id, group.name)
+    _queue(session, actor, group.space_id, members, strategies)
+
+
+def _uses(session: Session, authorized: Any, synchronized: Any) -> list[str]:
+    authorizations = session.scalar(select(func.count()).select_from(Authorization).where(authorized)) or 0
+    syncs = session.scalar(select(func.count()).select_from(UserSync).where(synchronized)) or 0
+    counted = [(authorizations, "authorization"), (syncs, "user synchronization")]
+    return [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counted if count]
+
+
+def _remove(
+    session: Session, actor: Actor, authorized: Any, synchronized: Any, kind: str, target_id: str, name: str
+) -> None:
+    removed = session.execute(
+        delete(Authorization).where(authorized).returning(Authorization.account_uin, Authorization.configuration_id)
+    ).all()
+    syncs = session.scalars(delete(UserSync).where(synchronized).returning(UserSync.id)).all()
+    if removed or syncs:
+        details = {
+            "authorizations": [f"{uin} {configuration}" for uin, configuration in removed[:100]],
+            "authorizations_count": len(removed),
+            "user_syncs": list(syncs[:100]),
+        }
+        action = f"{kind}.withdraw"
+        audit.record(session, actor, action, target_type=kind, target_id=target_id, target_name=name, details=details)
+
+
+def _queue(
+    session: Session, actor: Actor, space_id: str, people: list[tuple[str, str]], strategies: dict[int, Any]
+) -> None:
+    names = session.execute(select(Member.account_uin, Member.name).where(Member.account_uin.in_(strategies))).tuples()
+    accounts = [(uin, name, None, strategies[uin]) for uin, name in sorted(names)]
+    if accounts and people:
+        queue_per_user(session, actor, space_id=space_id, batch_id=new_batch(), people=people, accounts=accounts)
+        session.flush()

@@ -1,0 +1,50 @@
+"""The lists of this subject, searched, sorted and paged in SQL. Import from here; the rows are in access.rows."""
+
+from portal.core.access.queries.authorizations import (
+    authorization_rows,
+    authorizations_of_account,
+    authorizations_of_deployment,
+    authorizations_of_group,
+    authorizations_of_user,
+)
+from portal.core.access.queries.configurations import (
+    configurations_page,
+    deployment_rows,
+    deployments_of_account,
+    deployments_of_configuration,
+    policies_of_configuration,
+)
+from portal.core.access.queries.entries import entries_of_user, user_entries_of_user
+from portal.core.access.queries.syncs import (
+    sync_row,
+    syncs_of_account,
+    syncs_of_group,
+    syncs_of_user,
+    syncs_page,
+    users_of_sync,
+)
+from portal.core.access.queries.tasks import batch, counts, tasks_page
+
+__all__ = [
+    "authorization_rows",
+    "authorizations_of_account",
+    "authorizations_of_deployment",
+    "authorizations_of_group",
+    "authorizations_of_user",
+    "batch",
+    "configurations_page",
+    "counts",
+    "deployment_rows",
+    "deployments_of_account",
+    "deployments_of_configuration",
+    "entries_of_user",
+    "policies_of_configuration",
+    "sync_row",
+    "syncs_of_account",
+    "syncs_of_group",
+    "syncs_of_user",
+    "syncs_page",
+    "tasks_page",
+    "user_entries_of_user",
+    "users_of_sync",
+]

@@ -1,0 +1,125 @@
+"""What an employee sees in the user portal (IC-16): the accounts that are open to it now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy.orm import Session
+
+from portal.core.access.models import (
+    Authorization,
+    AuthorizationStatus,
+    Configuration,
+    Deployment,
+    DeploymentStatus,
+    SyncedUser,
+    SyncStatus,
+    UserSync,
+)
+from portal.core.access.queries.shared import find, in_groups_of
+from portal.core.access.rows import AccountEntry, RoleEntry, UserEntryRow
+from portal.core.directory.models import User
+from portal.core.organization.models import Member
+from portal.core.paging import Page, Search, paginate
+from portal.core.space.models import Space
+
+
+def open_roles(user: User) -> Any:
+    """(Authorization, Deployment, Configuration, Member) of every role that the user may take at this moment.
+
+    Active, held directly or by a group, deployed (a role that waits for its redeployment stays open), in an
+    account of the organization, and the user enabled.
+    """
+    return (
+        select(Authorization, Deployment, Configuration, Member)
+        .join(
+            Deployment,
+            and_(
+                Deployment.account_uin == Authorization.account_uin,
+                Deployment.configuration_id == Authorization.configuration_id,
+            ),
+        )
+        .join(Configuration, Configuration.id == Authorization.configuration_id)
+        .join(Space, Space.id == Authorization.space_id)
+        .join(
+            Member,
+            and_(
+                Member.account_uin == Authorization.account_uin,
+                Member.organization_id == Space.organization_id,
+            ),
+        )
+        .where(
+            Authorization.space_id == user.space_id,
+            or_(Authorization.user_id == user.id, Authorization.group_id.in_(in_groups_of(user.id))),
+            Authorization.status == AuthorizationStatus.ACTIVE,
+            Deployment.deployed_revision > 0,
+            Deployment.status != DeploymentStatus.UNDEPLOYING,
+            _enabled(user),
+        )
+    )
+
+
+def open_users(user: User) -> Any:
+    """(SyncedUser, Member) of every account where a CAM user stands for this user at this moment."""
+    wanted = exists().where(
+        UserSync.account_uin == SyncedUser.account_uin,
+        UserSync.status != SyncStatus.DELETING,
+        or_(UserSync.user_id == user.id, UserSync.group_id.in_(in_groups_of(user.id))),
+    )
+    return (
+        select(SyncedUser, Member)
+        .join(Space, Space.id == SyncedUser.space_id)
+        .join(
+            Member,
+            and_(Member.account_uin == SyncedUser.account_uin, Member.organization_id == Space.organization_id),
+        )
+        .where(SyncedUser.space_id == user.space_id, SyncedUser.user_id == user.id, wanted, _enabled(user))
+    )
+
+
+def entries_of_user(session: Session, user: User, search: Search) -> Page[AccountEntry]:
+    """Accounts with their roles, in three statements. Finds account name, number and role; sorts: name."""
+    roles = open_roles(user)
+    if search.text:
+        roles = find(roles, search, [Member.name_key, Configuration.name_key], Member.account_uin)
+    accounts = (
+        roles.with_only_columns(Member.account_uin, Member.name, Member.name_key, maintain_column_froms=True)
+        .distinct()
+        .subquery()
+    )
+    page = paginate(session, select(accounts), search, sorts={"name": accounts.c.name_key}, key=accounts.c.account_uin)
+    found = session.execute(
+        open_roles(user)
+        .with_only_columns(
+            Authorization.account_uin,
+            Configuration.id,
+            Configuration.name,
+            Configuration.description,
+            Deployment.session_duration,
+            Configuration.name_key,
+            maintain_column_froms=True,
+        )
+        .where(Authorization.account_uin.in_([row.account_uin for row in page.rows]))
+        .distinct()
+        .order_by(Configuration.name_key)
+    )
+    by_account: dict[int, list[RoleEntry]] = {}
+    for uin, *role, _key in found:
+        by_account.setdefault(uin, []).append(RoleEntry(*role))
+    rows = [AccountEntry(uin, name, tuple(by_account.get(uin, ()))) for uin, name, _key in page.rows]
+    return Page(rows, page.total, search)
+
+
+def user_entries_of_user(session: Session, user: User, search: Search) -> Page[UserEntryRow]:
+    """Finds account name, number and CAM user name; sorts: name."""
+    statement = find(open_users(user), search, [Member.name_key], Member.account_uin)
+    statement = statement.with_only_columns(
+        Member.account_uin, Member.name, SyncedUser.cam_user_name, maintain_column_froms=True
+    )
+    page = paginate(session, statement, search, sorts={"name": Member.name_key}, key=Member.account_uin)
+    return Page([UserEntryRow(*row) for row in page.rows], page.total, search)
+
+
+def _enabled(user: User) -> ColumnElement[bool]:
+    return exists().where(User.id == user.id, User.enabled.is_(True))

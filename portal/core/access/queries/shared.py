@@ -1,0 +1,53 @@
+"""What several lists have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select
+
+from portal.core.access.models import (
+    Configuration,
+    Deployment,
+    DeploymentStatus,
+    PrincipalType,
+)
+from portal.core.directory.models import Group, Membership, User
+from portal.core.paging import Search
+from portal.core.text import contains
+
+OUTDATED = and_(Deployment.status == DeploymentStatus.DEPLOYED, Deployment.deployed_revision < Configuration.revision)
+
+PRINCIPAL_KEY = func.coalesce(User.user_name_key, Group.name_key)
+
+
+def principal(group_id: Any, user_id: Any) -> tuple[ColumnElement[Any], ...]:
+    """Type, id and name of the one principal of a row; User and Group are outer joined."""
+    kind = case((group_id.is_not(None), literal(PrincipalType.GROUP.value)), else_=literal(PrincipalType.USER.value))
+    return kind, func.coalesce(user_id, group_id), func.coalesce(User.user_name, Group.name)
+
+
+def count(table: type[Any], condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return select(func.count()).select_from(table).where(condition).scalar_subquery()
+
+
+def sum_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def find(statement: Any, search: Search, keys: Sequence[Any], exact: Any = None) -> Any:
+    """Text anywhere in one of the folded `keys`, or equal to the id column `exact`."""
+    if not search.text:
+        return statement
+    found = [key.like(contains(search.text), escape="\\") for key in keys]
+    if exact is not None and exact.type.python_type is str:
+        found.append(exact == search.text)
+    elif exact is not None and search.text.isdecimal() and len(search.text) < 19:
+        found.append(exact == int(search.text))
+    return statement.where(or_(*found))
+
+
+def in_groups_of(user_id: str) -> Select[Any]:
+    """The ids of the groups that the user is in."""
+    return select(Membership.group_id).where(Membership.user_id == user_id)

@@ -1,0 +1,176 @@
+"""What the lists of this subject show: frozen rows, ready for a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from portal.core.access.models import (
+    AuthorizationStatus,
+    DeletionStrategy,
+    DeploymentStatus,
+    DuplicationStrategy,
+    PrincipalType,
+    SyncStatus,
+)
+
+
+@dataclass(frozen=True)
+class ConfigurationRow:
+    """`deployments` counts accounts; `outdated` those of them where redeployment is required (IC-10)."""
+
+    id: str
+    name: str
+    description: str
+    session_duration: int
+    created_at: datetime
+    updated_at: datetime
+    policies: int
+    deployments: int
+    outdated: int
+
+
+@dataclass(frozen=True)
+class PolicyRow:
+    name: str
+    added_at: datetime
+
+
+@dataclass(frozen=True)
+class DeploymentRow:
+    """`redeployment_required` is true for a deployed role that is behind its configuration (IC-10)."""
+
+    id: int
+    status: DeploymentStatus
+    redeployment_required: bool
+    configuration_id: str
+    configuration_name: str
+    account_uin: int
+    account_name: str
+    role_name: str
+    created_at: datetime
+    updated_at: datetime
+    authorizations: int
+
+
+@dataclass(frozen=True)
+class Authorized:
+    """One permission configuration that a principal holds in an account. `id` is the authorization's."""
+
+    id: int
+    configuration_id: str
+    configuration_name: str
+    status: AuthorizationStatus
+
+
+@dataclass(frozen=True)
+class PrincipalRow:
+    """A user or group with everything it holds in one account."""
+
+    type: PrincipalType
+    id: str
+    name: str
+    authorizations: tuple[Authorized, ...]
+
+
+@dataclass(frozen=True)
+class AuthorizationRow:
+    """`principal_*` is who holds it: for a user's list a group when it comes by membership."""
+
+    id: int
+    status: AuthorizationStatus
+    created_at: datetime
+    account_uin: int
+    account_name: str
+    configuration_id: str
+    configuration_name: str
+    principal_type: PrincipalType
+    principal_id: str
+    principal_name: str
+
+    @property
+    def by_group(self) -> bool:
+        return self.principal_type == PrincipalType.GROUP
+
+
+@dataclass(frozen=True)
+class SyncRow:
+    """`users` counts the CAM users that stand in the account because of it."""
+
+    id: str
+    status: SyncStatus
+    description: str
+    duplication_strategy: DuplicationStrategy
+    deletion_strategy: DeletionStrategy
+    created_at: datetime
+    updated_at: datetime
+    account_uin: int
+    account_name: str
+    principal_type: PrincipalType
+    principal_id: str
+    principal_name: str
+    users: int
+
+
+@dataclass(frozen=True)
+class SyncedUserRow:
+    user_id: str
+    user_name: str
+    cam_user_name: str
+    synced_at: datetime
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Progress of the tasks that one action made."""
+
+    id: str
+    total: int
+    queued: int
+    running: int
+    succeeded: int
+    failed: int
+
+    @property
+    def settled(self) -> bool:
+        return self.succeeded + self.failed == self.total
+
+
+@dataclass(frozen=True)
+class RoleEntry:
+    """A role that an employee may take now."""
+
+    configuration_id: str
+    name: str
+    description: str
+    session_duration: int
+
+
+@dataclass(frozen=True)
+class AccountEntry:
+    """An account of the tab `Log in with a CAM role` (IC-16)."""
+
+    account_uin: int
+    account_name: str
+    roles: tuple[RoleEntry, ...]
+
+
+@dataclass(frozen=True)
+class UserEntryRow:
+    """An account of the tab `Log in with a CAM user` (IC-16)."""
+
+    account_uin: int
+    account_name: str
+    cam_user_name: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    configurations: int
+    deployments: int
+    outdated: int
+    authorizations: int
+    syncs: int
+    synced_users: int
+    tasks_open: int
+    tasks_failed: int

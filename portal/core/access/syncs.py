@@ -1,0 +1,293 @@
+"""Verbs on user synchronizations (IC-14): CAM users of the same names in an account.
+
+The unit in an account is the user, whichever synchronizations ask for it (`SyncedUser`). It goes when none asks
+any more, and stays a CAM user of the account's own or is removed, as the last one's deletion policy says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from portal.core import audit, clock, limits
+from portal.core.access.models import (
+    DeletionStrategy,
+    DuplicationStrategy,
+    PrincipalType,
+    SyncedUser,
+    SyncStatus,
+    TaskStatus,
+    TaskType,
+    UserSync,
+)
+from portal.core.access.picking import chunks, pick_accounts, pick_principals
+from portal.core.access.queries.entries import open_users
+from portal.core.access.queries.syncs import sync_row
+from portal.core.access.tasks import enqueue, new_batch
+from portal.core.actor import Actor
+from portal.core.directory.models import Group, User
+from portal.core.errors import Conflict, Forbidden, Invalid, NotFound
+from portal.core.ids import new_id
+from portal.core.organization.models import Account, Member
+from portal.core.space.models import Space
+
+
+@dataclass(frozen=True)
+class UserEntry:
+    """The open door of one CAM user: what a sign-on to the account needs (IC-17)."""
+
+    account: Account
+    synced_user: SyncedUser
+
+
+def get_sync(session: Session, space: Space, sync_id: str) -> UserSync:
+    found = session.scalar(select(UserSync).where(UserSync.space_id == space.id, UserSync.id == sync_id))
+    if found is None:
+        raise NotFound("There is no such user synchronization in this space.")
+    return found
+
+
+def synchronize(
+    session: Session,
+    actor: Actor,
+    *,
+    space: Space,
+    accounts: Sequence[int],
+    users: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    description: str = "",
+    duplication_strategy: str = DuplicationStrategy.KEEP_BOTH,
+    deletion_strategy: str = DeletionStrategy.KEEP,
+) -> str:
+    """One task per identity x account; returns the batch's id.
+
+    An existing combination becomes a failed task with that reason, all others go on. Raises Invalid (empty
+    selection, unknown strategy), NotFound (not of this space), LimitReached.
+    """
+    pairs = len(set(accounts)) * (len(set(users)) + len(set(groups)))
+    limits.check("triples_per_batch", pairs, what="user synchronizations in one batch")
+    names = pick_accounts(session, space, accounts)
+    principals = pick_principals(session, space, users, groups)
+    text = _checked_description(description)
+    duplication = _choice(DuplicationStrategy, duplication_strategy, "duplication_strategy")
+    deletion = _choice(DeletionStrategy, deletion_strategy, "deletion_strategy")
+    existing = {
+        (principal, uin)
+        for chunk in chunks(names)
+        for principal, uin in session.execute(
+            select(func.coalesce(UserSync.user_id, UserSync.group_id), UserSync.account_uin).where(
+                UserSync.space_id == space.id, UserSync.account_uin.in_(chunk)
+            )
+        )
+    }
+    batch_id, now, number, refused = new_batch(), clock.now(), 0, 0
+    syncs: list[UserSync] = []
+    for uin, account_name in names.items():
+        for principal in principals:
+            number += 1
+            sync = None
+            if (principal.id, uin) in existing:
+                refused += 1
+            else:
+                sync = UserSync(
+                    id=new_id("up-"),
+                    space_id=space.id,
+                    user_id=principal.user_id,
+                    group_id=principal.group_id,
+                    account_uin=uin,
+                    description=text,
+                    duplication_strategy=duplication,
+                    deletion_strategy=deletion,
+                )
+                syncs.append(sync)
+            enqueue(
+                session,
+                space_id=space.id,
+                batch_id=batch_id,
+                number=number,
+                type=TaskType.SYNC_START,
+                status=TaskStatus.QUEUED if sync else TaskStatus.FAILED,
+                reason="" if sync else f"The synchronization already exists: {principal.name} in {account_name}.",
+                account_uin=uin,
+                account_name=account_name,
+                principal_type=principal.type,
+                principal_id=principal.id,
+                principal_name=principal.name,
+                sync_id=sync.id if sync else None,
+                actor_name=actor.name,
+                created_at=now,
+            )
+    session.add_all(syncs)
+    _flush(session)
+    details = {"tasks": number, "existing": refused, "duplication": duplication.value, "deletion": deletion.value}
+    audit.record(session, actor, "user_sync.create", target_type="batch", target_id=batch_id, details=details)
+    return batch_id
+
+
+def update_sync(
+    session: Session,
+    actor: Actor,
+    *,
+    sync: UserSync,
+    description: str | None = None,
+    deletion_strategy: str | None = None,
+) -> UserSync:
+    """What is left out stays. Raises Invalid."""
+    if description is not None:
+        sync.description = _checked_description(description)
+    if deletion_strategy is not None:
+        sync.deletion_strategy = _choice(DeletionStrategy, deletion_strategy, "deletion_strategy")
+    sync.updated_at = clock.now()
+    session.flush()
+    _record(session, actor, "user_sync.update", sync, deletion=sync.deletion_strategy)
+    return sync
+
+
+def delete_sync(session: Session, actor: Actor, *, sync: UserSync) -> str:
+    """Sign-on through it stops with this transaction; a task ends it in the account. Returns the batch's id."""
+    if sync.status == SyncStatus.DELETING:
+        raise Conflict("This user synchronization is being deleted already; if its task failed, run that again.")
+    space = session.get_one(Space, sync.space_id)
+    row = sync_row(session, space, sync.id)
+    sync.status = SyncStatus.DELETING
+    sync.updated_at = clock.now()
+    batch_id = new_batch()
+    enqueue(
+        session,
+        space_id=sync.space_id,
+        batch_id=batch_id,
+        number=1,
+        type=TaskType.SYNC_DELETE,
+        account_uin=sync.account_uin,
+        account_name=row.account_name if row else "",
+        principal_type=PrincipalType.USER if sync.user_id else PrincipalType.GROUP,
+        principal_id=sync.user_id or sync.group_id,
+        principal_name=row.principal_name if row else "",
+        sync_id=sync.id,
+        actor_name=actor.name,
+    )
+    session.flush()
+    _record(session, actor, "user_sync.delete", sync, batch=batch_id, deletion=sync.deletion_strategy)
+    return batch_id
+
+
+def members_joined(session: Session, actor: Actor, *, group: Group, user_ids: Sequence[str]) -> None:
+    """Users came into a group: a task for each in every account that the group is synchronized to (IC-14)."""
+    _follow(session, actor, group, user_ids, TaskType.SYNC_USER_ADDED)
+
+
+def members_left(session: Session, actor: Actor, *, group: Group, user_ids: Sequence[str]) -> None:
+    """Users went out of a group: their CAM users go where no other synchronization asks for them."""
+    _follow(session, actor, group, user_ids, TaskType.SYNC_USER_REMOVED)
+
+
+def user_entry(session: Session, user: User, *, account_uin: int) -> UserEntry:
+    """Checked at this moment (IC-17): a CAM user stands for it there, wanted, the user enabled. Raises Forbidden."""
+    found = session.execute(
+        open_users(user)
+        .join(Account, Account.uin == SyncedUser.account_uin)
+        .with_only_columns(Account, SyncedUser, maintain_column_froms=True)
+        .where(SyncedUser.account_uin == account_uin)
+    ).first()
+    if found is None:
+        raise Forbidden("This account is not open to you as a CAM user (any more).")
+    return UserEntry(*found)
+
+
+def queue_per_user(
+    session: Session,
+    actor: Actor,
+    *,
+    space_id: str,
+    batch_id: str,
+    people: Iterable[tuple[str, str]],
+    accounts: Sequence[tuple[int, str, str | None, str]],
+    type: TaskType = TaskType.SYNC_USER_REMOVED,
+) -> int:
+    """A task of `type` per user (id, name) and account (number, name, synchronization, deletion policy)."""
+    now, number = clock.now(), 0
+    for user_id, user_name in people:
+        for uin, account_name, sync_id, deletion in accounts:
+            number += 1
+            enqueue(
+                session,
+                space_id=space_id,
+                batch_id=batch_id,
+                number=number,
+                type=type,
+                account_uin=uin,
+                account_name=account_name,
+                principal_type=PrincipalType.USER,
+                principal_id=user_id,
+                principal_name=user_name,
+                sync_id=sync_id,
+                deletion_strategy=deletion,
+                actor_name=actor.name,
+                created_at=now,
+            )
+    return number
+
+
+def _follow(session: Session, actor: Actor, group: Group, user_ids: Sequence[str], type: TaskType) -> None:
+    accounts: Any = session.execute(
+        select(UserSync.account_uin, Member.name, UserSync.id, UserSync.deletion_strategy)
+        .join(Member, Member.account_uin == UserSync.account_uin)
+        .where(UserSync.group_id == group.id, UserSync.status != SyncStatus.DELETING)
+        .order_by(UserSync.account_uin)
+    ).all()
+    if not accounts or not user_ids:
+        return
+    people: list[Any] = [
+        row
+        for chunk in chunks(user_ids)
+        for row in session.execute(select(User.id, User.user_name).where(User.id.in_(chunk)).order_by(User.number))
+    ]
+    queue_per_user(
+        session,
+        actor,
+        space_id=group.space_id,
+        batch_id=new_batch(),
+        people=people,
+        accounts=accounts,
+        type=type,
+    )
+    session.flush()
+
+
+def _choice(kind: Any, value: str, field: str) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        raise Invalid(f"Choose one of {', '.join(kind)}.", field=field) from None
+
+
+def _checked_description(description: str) -> str:
+    text = description.strip()
+    if len(text) > 1024:
+        raise Invalid("At most 1024 characters are allowed.", field="description")
+    return text
+
+
+def _flush(session: Session) -> None:
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise Conflict("Somebody else configured one of these at the same moment. Try again.") from error
+
+
+def _record(session: Session, actor: Actor, action: str, sync: UserSync, **details: object) -> None:
+    audit.record(
+        session,
+        actor,
+        action,
+        target_type="user_sync",
+        target_id=sync.id,
+        target_name=sync.description[:100],
+        account_uin=sync.account_uin,
+        details=dict(details),
+    )

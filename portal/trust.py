@@ -1,0 +1,70 @@
+"""Whom a space shall trust, read from metadata or typed by hand: what the console and the command line share (IC-6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy.orm import Session
+
+from portal.core import clock
+from portal.core.actor import Actor
+from portal.core.errors import Invalid
+from portal.core.federation.identity_provider import (
+    TrustedCertificate,
+    TrustedIdentityProvider,
+    set_identity_provider,
+)
+from portal.core.federation.models import IdentityProvider as IdentityProviderRow
+from portal.core.space.models import Space
+from saml import metadata
+from saml.errors import MetadataError
+from saml.keys import read_certificate
+from saml.parties import IdentityProvider
+
+
+def from_metadata(document: bytes | str) -> TrustedIdentityProvider:
+    """Raises Invalid (field `metadata`) with what is wrong, in words for an administrator."""
+    return _offer(lambda: metadata.parse_identity_provider(document, now=clock.now()), field="metadata")
+
+
+def by_hand(*, entity_id: str, sso_url: str, certificate: str | bytes) -> TrustedIdentityProvider:
+    """`certificate` is PEM, bare base64 or DER. Raises Invalid that names the field."""
+
+    def read() -> IdentityProvider:
+        text = certificate if isinstance(certificate, str) else read_certificate(certificate).pem
+        return metadata.identity_provider_by_hand(entity_id=entity_id, sso_url=sso_url, certificate=text)
+
+    return _offer(read, field="certificate")
+
+
+def trust(session: Session, actor: Actor, *, space: Space, offered: TrustedIdentityProvider) -> IdentityProviderRow:
+    """Trust it instead of the identity provider before. Raises LimitReached (too many certificates)."""
+    return set_identity_provider(
+        session,
+        actor,
+        space=space,
+        entity_id=offered.entity_id,
+        sso_url=offered.sso_url,
+        sso_binding=offered.sso_binding,
+        certificates=offered.certificates,
+    )
+
+
+def _offer(read: Callable[[], IdentityProvider], *, field: str) -> TrustedIdentityProvider:
+    try:
+        found = read()
+        certificates = tuple(_certificate(pem) for pem in found.certificates)
+    except MetadataError as error:
+        raise Invalid(error.message, field=error.field or field) from error
+    if all(certificate.not_after <= clock.now() for certificate in certificates):
+        raise Invalid(
+            f"The certificate expired on {certificates[-1].not_after:%Y-%m-%d}, so no sign-in could be accepted. "
+            "Let the identity provider make a new one.",
+            field=field,
+        )
+    return TrustedIdentityProvider(found.entity_id, found.sso_url, found.sso_binding, certificates, clock.now())
+
+
+def _certificate(pem: str) -> TrustedCertificate:
+    read = read_certificate(pem)
+    return TrustedCertificate(read.pem, read.fingerprint, read.subject, read.not_before, read.not_after)

@@ -1,0 +1,82 @@
+"""The worker on many machines: a message per task through the broker, running the same function as the embedded thread.
+
+The rows stay the truth: a message that comes twice, or finds its account busy, does nothing. Whoever ends a task sends
+the next ones of its account, and a sweep in every worker sends again what a crash or a lost message left behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from celery import Celery
+
+from portal.core.database import Database
+from portal.settings import Settings
+from portal.worker import engine
+
+log = logging.getLogger(__name__)
+
+RUN = "portal.run"
+SWEEP_SECONDS = 10.0
+
+
+def make_celery(settings: Settings) -> Celery:
+    app = Celery("portal", broker=settings.broker_url, set_as_current=False)
+    app.conf.update(
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_default_queue="portal",
+        worker_prefetch_multiplier=4,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={"socket_timeout": 10, "socket_connect_timeout": 5},
+    )
+    return app
+
+
+def dispatcher(settings: Settings) -> Callable[[list[str]], None]:
+    """For `database.dispatch`. A broker that does not answer is no failure of the request: the sweep sends again."""
+    app = make_celery(settings)
+
+    def dispatch(ids: list[str]) -> None:
+        try:
+            with app.producer_or_acquire() as producer:
+                for task_id in ids:
+                    app.send_task(RUN, args=[task_id], producer=producer, retry=False)
+        except Exception:
+            log.exception("the broker does not take messages; %d tasks wait for the sweep", len(ids))
+
+    return dispatch
+
+
+def register(app: Celery, database: Database, settings: Settings) -> None:
+    """Let `app` run tasks."""
+    send = dispatcher(settings)
+
+    @app.task(name=RUN)  # type: ignore[untyped-decorator]
+    def run_task(task_id: str) -> None:
+        if engine.run(task_id, database, settings):
+            send(engine.due(database, account_uin=engine.account_of(database, task_id))[:1])
+
+
+def work(database: Database, settings: Settings) -> None:
+    """Runs until it is told to stop."""
+    app = make_celery(settings)
+    register(app, database, settings)
+    send = dispatcher(settings)
+    stopping = threading.Event()
+
+    def sweep() -> None:
+        while not stopping.wait(SWEEP_SECONDS):
+            try:
+                send(engine.due(database))
+            except Exception:
+                log.exception("the sweep cannot look for tasks now; it tries again")
+
+    threading.Thread(name="portal-sweep", daemon=True, target=sweep).start()
+    try:
+        app.worker_main(["worker", "--pool=threads", "--loglevel=WARNING", "--without-gossip", "--without-mingle"])
+    finally:
+        stopping.set()

@@ -1,0 +1,48 @@
+"""The default worker: a thread of `portal serve` that runs due tasks, woken by every commit that queued some."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+
+from portal.core.database import Database
+from portal.settings import Settings
+from portal.worker.engine import run_until_idle
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 2.0
+
+
+@dataclass
+class Embedded:
+    thread: threading.Thread
+    wake: threading.Event = field(default_factory=threading.Event)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self, timeout: float = 30.0) -> None:
+        """Ends after the task that is running. `timeout` in seconds."""
+        self.stopping.set()
+        self.wake.set()
+        self.thread.join(timeout)
+
+
+def start(database: Database, settings: Settings) -> Embedded:
+    """To be called after a fork, in the process that runs the thread."""
+    handle = Embedded(
+        threading.Thread(name="portal-worker", daemon=True, target=lambda: _loop(handle, database, settings))
+    )
+    database.dispatch = lambda _ids: handle.wake.set()
+    handle.thread.start()
+    return handle
+
+
+def _loop(handle: Embedded, database: Database, settings: Settings) -> None:
+    while not handle.stopping.is_set():
+        handle.wake.clear()
+        try:
+            run_until_idle(database, settings, stopping=handle.stopping.is_set)
+        except Exception:
+            log.exception("the worker cannot run tasks now; it tries again")
+        handle.wake.wait(SWEEP_SECONDS)

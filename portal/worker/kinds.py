@@ -1,0 +1,106 @@
+"""What every kind of task must be able to say; `roles` and `users` are the two families."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.clouds import Connector
+from portal.core import audit
+from portal.core.access.models import Deployment, SyncedUser, Task
+from portal.core.actor import SYSTEM
+from portal.core.errors import Invalid
+from portal.core.federation import saml_keys
+from portal.core.space.models import Space
+from saml.metadata import identity_provider_metadata
+
+Keep = Callable[[], None]
+
+
+class Work(Protocol):
+    """Read in the claiming transaction, performed outside of any, recorded in the last one."""
+
+    def perform(self, connector: Connector, keep: Keep) -> None:
+        """Calls into the account, `keep()` before each. Every call is an "ensure"."""
+
+    def record(self, session: Session, task: Task) -> str:
+        """Write the result; returns why part of it failed, "" when nothing did."""
+
+
+class Plan(Protocol):
+    def __call__(self, session: Session, task: Task, *, base_url: str) -> Work: ...
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`give_up` takes back what a final failure leaves undone; `touched` tells whether the account may have changed."""
+
+    plan: Plan
+    give_up: Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Provider:
+    """The space's identity provider as it stands in an account (IC-9)."""
+
+    name: str
+    entity_id: str
+    metadata_xml: str
+    space_id: str
+    space_name: str
+
+    def ensure(self, connector: Connector) -> None:
+        connector.ensure_identity_provider(
+            name=self.name,
+            entity_id=self.entity_id,
+            metadata_xml=self.metadata_xml,
+            description=f"Identity Center space {self.space_name}",
+            managed_by=self.space_id,
+        )
+
+
+def provider_of(session: Session, space: Space, *, base_url: str) -> Provider:
+    """Its metadata names every key of the space, so that a new one is trusted before it signs."""
+    certificates = saml_keys.certificates(session, space)
+    if not certificates:
+        raise Invalid(f"Space {space.name} has no signing key.")
+    entity_id = f"{base_url}/saml/{space.name}/idp-metadata"
+    metadata = identity_provider_metadata(
+        entity_id=entity_id, sso_url=f"{base_url}/login/{space.name}", certificates=certificates
+    )
+    return Provider(space.provider_name, entity_id, metadata, space.id, space.name)
+
+
+def is_last(
+    session: Session, task: Task, *, deployment: Deployment | None = None, users: frozenset[str] = frozenset()
+) -> bool:
+    """Nothing but these needs the identity provider in the account (only the holder of the account changes that)."""
+    deployments = select(func.count()).where(
+        Deployment.account_uin == task.account_uin, Deployment.space_id == task.space_id
+    )
+    synced = select(func.count()).where(
+        SyncedUser.account_uin == task.account_uin, SyncedUser.space_id == task.space_id
+    )
+    others = (session.scalar(deployments) or 0) - (1 if deployment else 0)
+    return others <= 0 and (session.scalar(synced) or 0) <= len(users)
+
+
+def record(session: Session, task: Task, action: str, *, target: tuple[str, Any, str], **event: Any) -> None:
+    """Audit a result: the system did it, for who asked (`details.requested_by`)."""
+    space = session.get_one(Space, task.space_id)
+    details = {"requested_by": task.actor_name, "task": task.id, "batch": task.batch_id, **event.pop("details", {})}
+    audit.record(
+        session,
+        replace(SYSTEM, organization_id=space.organization_id),
+        action,
+        target_type=target[0],
+        target_id=target[1],
+        target_name=target[2],
+        account_uin=task.account_uin,
+        details=details,
+        **event,
+    )

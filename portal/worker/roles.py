@@ -1,0 +1,251 @@
+"""Granting, revoking, deploying and undeploying permission configurations (IC-9..IC-12)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from portal.clouds import Connector, RoleSpec
+from portal.core import clock
+from portal.core.access.configurations import policy_names
+from portal.core.access.models import (
+    Authorization,
+    AuthorizationStatus,
+    Configuration,
+    Deployment,
+    DeploymentStatus,
+    PrincipalType,
+    Task,
+    TaskStatus,
+    TaskType,
+)
+from portal.core.access.tasks import deployment_of
+from portal.core.directory.models import Group, User
+from portal.core.errors import Conflict, NotFound
+from portal.core.space.models import Space
+from portal.worker.kinds import Keep, Kind, Provider, Work, is_last, provider_of, record
+
+
+@dataclass(frozen=True)
+class Deploy:
+    """Identity provider, then the role exactly as the configuration said in the claiming transaction."""
+
+    provider: Provider
+    role: RoleSpec
+    revision: int
+
+    def perform(self, connector: Connector, keep: Keep) -> None:
+        keep()
+        self.provider.ensure(connector)
+        keep()
+        connector.ensure_role(self.role)
+
+    def record(self, session: Session, task: Task) -> str:
+        deployment = deployment_of(session, task, lock=True)
+        if deployment is not None:  # nobody removes it while we hold the account
+            deployment.deployed_revision = self.revision
+            deployment.session_duration = self.role.session_duration
+            deployment.role_name, deployment.provider_name = self.role.name, self.provider.name
+            deployment.updated_at = clock.now()
+            if deployment.status != DeploymentStatus.UNDEPLOYING:
+                deployment.status = DeploymentStatus.DEPLOYED
+        details = {"role": self.role.name, "policies": list(self.role.policies), "revision": self.revision}
+        _record(session, task, "deployment.deployed", details=details)
+        return ""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """`deploy` is None where the configuration is deployed: an outdated role is not silently renewed (IC-10)."""
+
+    deploy: Deploy | None
+
+    def perform(self, connector: Connector, keep: Keep) -> None:
+        if self.deploy:
+            self.deploy.perform(connector, keep)
+
+    def record(self, session: Session, task: Task) -> str:
+        if self.deploy:
+            self.deploy.record(session, task)
+        session.execute(
+            update(Authorization)
+            .where(*_authorization_of(task), Authorization.status == AuthorizationStatus.GRANTING)
+            .values(status=AuthorizationStatus.ACTIVE)
+        )
+        _record(session, task, "authorization.granted", details=_holder(task))
+        return ""
+
+
+@dataclass(frozen=True)
+class Revoke:
+    def perform(self, connector: Connector, keep: Keep) -> None:
+        """Access stopped when the removal was asked for; the account knows nothing of single authorizations."""
+
+    def record(self, session: Session, task: Task) -> str:
+        session.execute(
+            delete(Authorization).where(*_authorization_of(task), Authorization.status == AuthorizationStatus.REMOVING)
+        )
+        _record(session, task, "authorization.revoked", details=_holder(task))
+        return ""
+
+
+@dataclass(frozen=True)
+class Undeploy:
+    """`provider_name` is given where nothing else needs the identity provider."""
+
+    role_name: str | None
+    provider_name: str | None
+    space_id: str
+
+    def perform(self, connector: Connector, keep: Keep) -> None:
+        if self.role_name:
+            keep()
+            connector.remove_role(self.role_name, managed_by=self.space_id)
+        if self.provider_name:
+            keep()
+            connector.remove_identity_provider(self.provider_name, managed_by=self.space_id)
+
+    def record(self, session: Session, task: Task) -> str:
+        deployment = deployment_of(session, task, lock=True)
+        if deployment is not None:
+            session.delete(deployment)
+        details = {"role": self.role_name, "identity_provider": self.provider_name}
+        _record(session, task, "deployment.undeployed", details=details)
+        return ""
+
+
+def plan_deploy(session: Session, task: Task, *, base_url: str) -> Deploy:
+    # the revision is read before the policies: a change in between is then deployed, but still asks to be redeployed
+    configuration = session.get(Configuration, task.configuration_id, populate_existing=True)
+    if configuration is None:
+        raise NotFound("The permission configuration was deleted.")
+    space = session.get_one(Space, task.space_id)
+    deployment = deployment_of(session, task, lock=True)
+    if deployment is None:
+        session.add(
+            Deployment(
+                space_id=space.id,
+                account_uin=task.account_uin,
+                configuration_id=configuration.id,
+                role_name=configuration.role_name,
+                provider_name=space.provider_name,
+            )
+        )
+    elif deployment.status != DeploymentStatus.UNDEPLOYING:
+        deployment.status, deployment.updated_at = DeploymentStatus.DEPLOYING, clock.now()
+    session.flush()
+    role = RoleSpec(
+        name=configuration.role_name,
+        description=f"Permission configuration {configuration.name} of Identity Center space {space.name}",
+        provider_name=space.provider_name,
+        session_duration=configuration.session_duration,
+        policies=tuple(policy_names(session, configuration.id)),
+        managed_by=space.id,
+    )
+    return Deploy(provider_of(session, space, base_url=base_url), role, configuration.revision)
+
+
+def plan_grant(session: Session, task: Task, *, base_url: str) -> Work:
+    status = session.scalar(select(Authorization.status).where(*_authorization_of(task)))
+    if status != AuthorizationStatus.GRANTING and status != AuthorizationStatus.ACTIVE:
+        raise Conflict("The authorization was removed before it was granted.")
+    deployment = deployment_of(session, task)
+    missing = deployment is None or deployment.deployed_revision == 0 or deployment.status == DeploymentStatus.FAILED
+    return Grant(plan_deploy(session, task, base_url=base_url) if missing else None)
+
+
+def plan_revoke(session: Session, task: Task, *, base_url: str) -> Work:
+    return Revoke()
+
+
+def plan_undeploy(session: Session, task: Task, *, base_url: str) -> Work:
+    deployment = deployment_of(session, task)
+    if deployment is None:
+        return Undeploy(None, None, task.space_id)
+    _check_unused(session, task)
+    provider = deployment.provider_name if is_last(session, task, deployment=deployment) else None
+    return Undeploy(deployment.role_name, provider, task.space_id)
+
+
+def give_up_deploy(session: Session, task: Task, *, touched: bool) -> None:
+    deployment = deployment_of(session, task, lock=True)
+    if deployment is not None and deployment.status == DeploymentStatus.DEPLOYING:
+        deployment.status, deployment.updated_at = DeploymentStatus.FAILED, clock.now()
+
+
+def give_up_grant(session: Session, task: Task, *, touched: bool) -> None:
+    """What was not granted is not there; running the task again makes it anew."""
+    give_up_deploy(session, task, touched=touched)
+    session.execute(
+        delete(Authorization).where(*_authorization_of(task), Authorization.status == AuthorizationStatus.GRANTING)
+    )
+
+
+def give_up_revoke(session: Session, task: Task, *, touched: bool) -> None:
+    """The authorization stays in removal, without access, until the task is run again."""
+
+
+def give_up_undeploy(session: Session, task: Task, *, touched: bool) -> None:
+    deployment = deployment_of(session, task, lock=True)
+    if deployment is not None:
+        whole = deployment.deployed_revision > 0 and not touched
+        deployment.status = DeploymentStatus.DEPLOYED if whole else DeploymentStatus.FAILED
+        deployment.updated_at = clock.now()
+
+
+def _check_unused(session: Session, task: Task) -> None:
+    """IC-11: authorizations first. They were removed earlier in the batch, unless that failed or new ones came."""
+    failed = session.scalar(
+        select(Task)
+        .where(
+            Task.batch_id == task.batch_id,
+            Task.account_uin == task.account_uin,
+            Task.number < task.number,
+            Task.type == TaskType.REVOKE,
+            Task.status == TaskStatus.FAILED,
+        )
+        .order_by(Task.number)
+        .limit(1)
+    )
+    if failed is not None:
+        raise Conflict(f"The authorization of {failed.principal_name} could not be removed: {failed.reason}")
+    names = session.scalars(
+        select(func.coalesce(User.user_name, Group.name))
+        .select_from(Authorization)
+        .outerjoin(User, User.id == Authorization.user_id)
+        .outerjoin(Group, Group.id == Authorization.group_id)
+        .where(Authorization.account_uin == task.account_uin, Authorization.configuration_id == task.configuration_id)
+        .order_by(Authorization.id)
+        .limit(4)
+    ).all()
+    if names:
+        more = ", ..." if len(names) > 3 else ""
+        raise Conflict(f"{', '.join(names[:3])}{more} still use this permission configuration in the account.")
+
+
+def _authorization_of(task: Task) -> tuple[object, ...]:
+    holder = Authorization.user_id if task.principal_type == PrincipalType.USER else Authorization.group_id
+    return (
+        holder == task.principal_id,
+        Authorization.account_uin == task.account_uin,
+        Authorization.configuration_id == task.configuration_id,
+    )
+
+
+def _holder(task: Task) -> dict[str, str]:
+    return {"principal": task.principal_name, "principal_id": task.principal_id or ""}
+
+
+def _record(session: Session, task: Task, action: str, *, details: dict[str, object]) -> None:
+    target = ("configuration", task.configuration_id, task.configuration_name)
+    record(session, task, action, target=target, details=details)
+
+
+KINDS = {
+    TaskType.GRANT: Kind(plan_grant, give_up_grant),
+    TaskType.REVOKE: Kind(plan_revoke, give_up_revoke),
+    TaskType.DEPLOY: Kind(plan_deploy, give_up_deploy),
+    TaskType.UNDEPLOY: Kind(plan_undeploy, give_up_undeploy),
+}

@@ -1,0 +1,163 @@
+"""Where SCIM meets the tables: rows to plain dicts on the way out, a resource to a verb's arguments on the way in.
+
+Beyond the columns a user's resource is kept as sent in `User.attributes`, so that a read gives it back; the rows of
+`user_values` are its index, made for filters and never read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from portal.core.directory.models import Group, Source, User, UserValue
+from portal.core.text import fold
+from scim.attributes import ENTERPRISE, GROUPS, USERS, Attribute, ResourceType
+from scim.errors import invalid_value
+from scim.shaping import Resource
+
+_USER_COLUMNS = {"userName": "user_name", "externalId": "external_id", "displayName": "display_name"}
+_NAME_COLUMNS = {"givenName": "given_name", "familyName": "family_name"}
+
+
+def writable_user(user: User) -> Resource:
+    """What PATCH works on. `active: null` among the attributes: a client took `active` away, and shall not see it."""
+    resource: Resource = {name: value for name, column in _USER_COLUMNS.items() if (value := getattr(user, column))}
+    resource.update(user.attributes)
+    name = dict(user.attributes.get("name", {}))
+    name.update({part: value for part, column in _NAME_COLUMNS.items() if (value := getattr(user, column))})
+    if name:
+        resource["name"] = name
+    if "active" in resource:
+        del resource["active"]
+    else:
+        resource["active"] = user.enabled
+    if user.source == Source.MANUAL and user.email and "emails" not in resource:
+        resource["emails"] = [{"value": user.email, "type": "work", "primary": True}]
+    return resource
+
+
+def writable_group(group: Group) -> Resource:
+    resource: Resource = {"displayName": group.name}
+    return resource | ({"externalId": group.external_id} if group.external_id else {})
+
+
+def user_resource(user: User, groups: Sequence[tuple[str, str]], base: str) -> Resource:
+    """`groups`: (id, name) of the user's groups; `base`: the address of the SCIM service."""
+    resource = _resource(USERS, user, writable_user(user), base)
+    if ENTERPRISE in resource:
+        resource["schemas"].append(ENTERPRISE)
+    if groups:
+        resource["groups"] = [
+            {"value": group_id, "$ref": f"{base}/Groups/{group_id}", "display": name, "type": "direct"}
+            for group_id, name in groups
+        ]
+    return resource
+
+
+def group_resource(group: Group, members: Sequence[tuple[str, str]], base: str) -> Resource:
+    """`members`: (id, display name) of the group's users."""
+    resource = _resource(GROUPS, group, writable_group(group), base)
+    if members:
+        resource["members"] = [
+            {"value": user_id, "$ref": f"{base}/Users/{user_id}", "type": "User"} | ({"display": name} if name else {})
+            for user_id, name in members
+        ]
+    return resource
+
+
+def _resource(resource_type: ResourceType, row: User | Group, writable: Resource, base: str) -> Resource:
+    meta = {
+        "resourceType": resource_type.name,
+        "created": _moment(row.created_at),
+        "lastModified": _moment(row.updated_at),
+        "location": location(resource_type, row, base),
+        "version": etag(row),
+    }
+    return {"schemas": [resource_type.schema.id], "id": row.id, **writable, "meta": meta}
+
+
+def location(resource_type: ResourceType, row: User | Group, base: str) -> str:
+    return f"{base}{resource_type.endpoint}/{row.id}"
+
+
+def etag(row: User | Group) -> str:
+    return f'W/"{row.version}"'
+
+
+def _moment(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def user_changes(resource: Resource) -> dict[str, Any]:
+    """Arguments of create_user and update_user, `enabled` apart. Raises ScimError 400 invalidValue."""
+    name = resource.get("name", {})
+    changes: dict[str, Any] = {column: resource.get(key, "") for key, column in _USER_COLUMNS.items()}
+    changes.update({column: name.get(part, "") for part, column in _NAME_COLUMNS.items()})
+    if len(fold(changes["display_name"])) > 256:
+        raise invalid_value("displayName: at most 256 characters are allowed.")
+    rest = {key: value for key, value in resource.items() if key not in _USER_COLUMNS and key not in ("active", "name")}
+    if other := {part: value for part, value in name.items() if part not in _NAME_COLUMNS}:
+        rest["name"] = other
+    return changes | {
+        "email": _contact(resource.get("emails", [])),
+        "attributes": rest,
+        "values": list(_index(resource)),
+    }
+
+
+def group_changes(resource: Resource) -> dict[str, Any]:
+    """Arguments of create_group and update_group. Raises ScimError 400 invalidValue."""
+    if len(fold(resource["displayName"])) > 128:
+        raise invalid_value("displayName: at most 128 characters are allowed.")
+    return {"name": resource["displayName"], "external_id": resource.get("externalId")}
+
+
+def _contact(emails: Sequence[Mapping[str, Any]]) -> str | None:
+    """The address that the console shows: the primary one, else that for work, else the first that is an address."""
+    best = sorted(emails, key=lambda entry: (not entry.get("primary"), entry.get("type") != "work"))
+    return next((entry["value"] for entry in best if _is_address(entry.get("value", ""))), None)
+
+
+def _is_address(text: str) -> bool:
+    local, _, domain = text.rpartition("@")
+    return bool(local and domain) and len(fold(text)) <= 128 and not any(char.isspace() for char in text)
+
+
+def _index(resource: Resource) -> Iterator[UserValue]:
+    for schema in USERS.schemas:
+        values = resource if schema is USERS.schema else resource.get(schema.id, {})
+        for attribute in schema.attributes:
+            value = values.get(attribute.name)
+            if value is None or attribute.column:
+                continue
+            if attribute.multi:
+                for position, entry in enumerate(value):
+                    yield from _index_entry(attribute, position, entry)
+            elif attribute.type == "complex":
+                for part, inner in value.items():
+                    yield _row(f"{attribute.name}.{part}", 0, inner)
+            else:
+                yield _row(attribute.name, 0, value)
+
+
+def _index_entry(attribute: Attribute, position: int, entry: Mapping[str, Any]) -> Iterator[UserValue]:
+    first = attribute.subs[0].name
+    row = _row(attribute.name, position, entry.get(first))
+    row.type, row.display = _folded(entry.get("type"), 64), _folded(entry.get("display"), 256)
+    row.primary = bool(entry.get("primary"))
+    yield row
+    for part, inner in entry.items():
+        if part not in (first, "type", "display", "primary"):
+            yield _row(f"{attribute.name}.{part}", position, inner)
+
+
+def _row(name: str, position: int, value: str | None) -> UserValue:
+    """Of a value that is longer than the column the beginning is indexed; the whole is kept and returned."""
+    if value is not None and (len(value) > 1024 or len(fold(value)) > 1024):
+        value = value[:256]
+    return UserValue(attribute=name, position=position, type=None, value=value, display=None, primary=False)
+
+
+def _folded(value: str | None, length: int) -> str | None:
+    return fold(value)[:length] if value else None

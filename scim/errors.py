@@ -1,0 +1,73 @@
+"""SCIM errors (RFC 7644 section 3.12), and the one place that says what an error of the heart is in SCIM.
+
+An object that was made by hand in the console may be read but not changed: 403 with the reason. A userName that is
+taken by such an object is 409 uniqueness like any other. 409 means nothing else, because IdPs take it as "it exists"
+(a used-up limit is 403).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from portal.core.errors import Conflict, Error, Forbidden, Invalid, LimitReached, NotFound
+
+ERROR_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:Error"
+_FIELDS = {
+    "user_name": "userName",
+    "display_name": "displayName",
+    "given_name": "name.givenName",
+    "family_name": "name.familyName",
+    "email": "emails",
+    "external_id": "externalId",
+    "name": "displayName",
+}
+
+
+class ScimError(Exception):
+    """`scim_type` is one of RFC 7644 table 9, or "" where there is none."""
+
+    def __init__(self, status: int, detail: str, scim_type: str = "") -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.scim_type = scim_type
+
+
+def invalid_value(detail: str) -> ScimError:
+    return ScimError(400, detail, "invalidValue")
+
+
+def invalid_syntax(detail: str) -> ScimError:
+    return ScimError(400, detail, "invalidSyntax")
+
+
+def invalid_filter(detail: str) -> ScimError:
+    return ScimError(400, detail, "invalidFilter")
+
+
+def invalid_path(detail: str) -> ScimError:
+    return ScimError(400, detail, "invalidPath")
+
+
+def no_target(detail: str) -> ScimError:
+    return ScimError(400, detail, "noTarget")
+
+
+def mutability(detail: str) -> ScimError:
+    return ScimError(400, detail, "mutability")
+
+
+def of_the_heart(error: Error) -> ScimError:
+    detail = f"{_FIELDS.get(error.field, error.field)}: {error.message}" if error.field else error.message
+    if isinstance(error, Conflict):
+        return ScimError(409, detail, "uniqueness" if error.field else "")
+    if isinstance(error, Invalid) or (isinstance(error, NotFound) and error.field):
+        return invalid_value(detail)
+    if isinstance(error, Forbidden | LimitReached):
+        return ScimError(403, detail)
+    return ScimError(error.status, detail)
+
+
+def error_body(error: ScimError) -> dict[str, Any]:
+    body = {"schemas": [ERROR_SCHEMA], "status": str(error.status), "detail": error.detail}
+    return body | ({"scimType": error.scim_type} if error.scim_type else {})

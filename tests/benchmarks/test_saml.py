@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+import xmlsec
+from lxml import etree
+
+from portal.core import clock
+from saml.issuing import issue_response
+from saml.parties import ServiceProvider
+from saml.service_provider import accept_response
+from tests.support.saml_idp import TestIdp, key_pair
+
+pytestmark = pytest.mark.benchmark
+
+
+def test_issuing_a_role_response(compare) -> None:  # type: ignore[no-untyped-def]
+    """Floor: two bare signatures of xmlsec over a document of that size."""
+    private, certificate = key_pair("bench")
+
+    def ours() -> object:
+        return issue_response(
+            issuer="https://ic.example.com/saml/acme/idp-metadata",
+            recipient="https://ic.example.com/accounts/1/saml/acs",
+            audience="https://ic.example.com/accounts/1",
+            name_id="alice",
+            attributes={"https://cloud.tencent.com/SAML/Attributes/RoleSessionName": ["alice"]},
+            in_response_to=None,
+            private_key=private,
+            certificate=certificate,
+            now=clock.now(),
+        )
+
+    key = xmlsec.Key.from_memory(private, xmlsec.KeyFormat.PEM)
+
+    def sign() -> None:
+        root = etree.fromstring(f'<a ID="_x"><b>{"x" * 2000}</b></a>')
+        signature = xmlsec.template.create(root, xmlsec.Transform.EXCL_C14N, xmlsec.Transform.RSA_SHA256)
+        root.append(signature)
+        reference = xmlsec.template.add_reference(signature, xmlsec.Transform.SHA256, uri="#_x")
+        xmlsec.template.add_transform(reference, xmlsec.Transform.ENVELOPED)
+        xmlsec.template.add_transform(reference, xmlsec.Transform.EXCL_C14N)
+        context = xmlsec.SignatureContext()
+        context.key = key
+        context.register_id(root, "ID")
+        context.sign(signature)
+
+    compare("issuing a role response", ours, lambda: (sign(), sign()))
+
+
+def test_accepting_a_response(compare) -> None:  # type: ignore[no-untyped-def]
+    """Floor: python3-saml's own validation of the same response."""
+    from onelogin.saml2.response import OneLogin_Saml2_Response
+    from onelogin.saml2.settings import OneLogin_Saml2_Settings
+
+    sp = ServiceProvider("https://ic.example.com/saml/acme/metadata", "https://ic.example.com/saml/acme/acs")
+    idp = TestIdp("https://idp.example.com", "https://idp.example.com/sso")
+    answer = idp.respond("_request", sp.acs_url, sp.entity_id, "alice", sign=("assertion", "response"))
+    trusted = idp.identity_provider()
+    settings = OneLogin_Saml2_Settings(
+        {
+            "strict": True,
+            "sp": {"entityId": sp.entity_id, "assertionConsumerService": {"url": sp.acs_url}},
+            "idp": {
+                "entityId": trusted.entity_id,
+                "singleSignOnService": {"url": trusted.sso_url},
+                "x509cert": "".join(trusted.certificates[0].splitlines()[1:-1]),
+            },
+            "security": {"wantAttributeStatement": False},
+        }
+    )
+    request = {"https": "on", "http_host": "ic.example.com", "script_name": "/saml/acme/acs", "get_data": {}}
+
+    def library() -> None:
+        assert OneLogin_Saml2_Response(settings, answer).is_valid(request, request_id="_request")
+
+    compare(
+        "accepting a response, two signatures",
+        lambda: accept_response(sp, trusted, answer, request_id="_request", now=clock.now()),
+        library,
+    )

@@ -1,0 +1,103 @@
+"""The embedded cloud, reached by its connector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from portal.clouds import connector_for
+from portal.core import audit
+from portal.core.actor import SYSTEM
+from portal.core.cam import roles, users
+from portal.core.cam.models import CamRole
+from portal.core.database import Database
+from portal.core.errors import Forbidden, Invalid
+from portal.core.organization.models import Account
+from tests.conformance.connector import PROVIDER, ROLE, SPACE, ConnectorConformance, ensure_provider
+from tests.support.make import Make
+
+BASE_URL = "https://portal.example.test"
+
+
+class TestLocalConnector(ConnectorConformance):
+    @pytest.fixture(autouse=True)
+    def _reach(self, database: Database, make: Make) -> None:
+        self.database = database
+        self.space = make.space()
+        self.account = make.account(self.space)
+        self.connector = connector_for(database, self.account, base_url=BASE_URL)
+
+    @property
+    def own_user(self) -> Callable[[str], None]:  # type: ignore[override]
+        def add(name: str) -> None:
+            with self.database.transaction() as session:
+                users.create_cam_user(session, SYSTEM, account_uin=self.account.uin, name=name)
+
+        return add
+
+    def role(self) -> CamRole:
+        with self.database.transaction(write=False) as session:
+            found = roles.find_role(session, self.account.uin, ROLE.name)
+            assert found
+            return found
+
+    def test_ic_9_the_role_trusts_this_provider_of_this_account_alone(self) -> None:
+        ensure_provider(self.connector)
+        self.connector.ensure_role(ROLE)
+        uin, role = self.account.uin, self.role()
+        assert role.type == "identity_center"
+        assert role.trust["statement"] == [
+            {
+                "effect": "allow",
+                "action": "name/sts:AssumeRoleWithSAML",
+                "principal": {"federated": [f"qcs::cam::uin/{uin}:saml-provider/{PROVIDER}"]},
+                "condition": {"string_equal": {"saml:aud": f"{BASE_URL}/accounts/{uin}"}},
+            }
+        ]
+        audience = f"{BASE_URL}/accounts/{uin}"
+        assert roles.admits_saml(role, provider_name=PROVIDER, audience=audience)
+        assert not roles.admits_saml(role, provider_name="other", audience=audience)
+        assert not roles.admits_saml(role, provider_name=PROVIDER, audience=f"{BASE_URL}/accounts/1")
+
+    def test_cam_4_a_role_of_the_account_is_not_overwritten(self) -> None:
+        with self.database.transaction() as session:
+            trust = roles.saml_trust(self.account.uin, "own", "https://own.example")
+            session.add(CamRole(account_uin=self.account.uin, name=ROLE.name, trust=trust))
+        for attempt in (
+            lambda: self.connector.ensure_role(ROLE),
+            lambda: self.connector.remove_role(ROLE.name, managed_by=SPACE),
+        ):
+            with pytest.raises(Forbidden, match="belongs to the account itself"):
+                attempt()
+        assert self.role().trust == trust
+
+    def test_aud_1_changes_are_audited_in_the_organization_and_repetitions_are_not(self) -> None:
+        for _ in range(2):
+            ensure_provider(self.connector)
+            self.connector.ensure_role(ROLE)
+        self.connector.remove_role(ROLE.name, managed_by=SPACE)
+        with self.database.transaction(write=False) as session:
+            events = session.scalars(
+                select(audit.AuditEvent)
+                .where(audit.AuditEvent.organization_id == self.space.organization_id)
+                .order_by(audit.AuditEvent.id)
+            ).all()
+        assert [event.action for event in events] == [
+            "cam_identity_provider.create",
+            "cam_role.create",
+            "cam_role.delete",
+        ]
+        assert {event.account_uin for event in events} == {self.account.uin}
+
+    @pytest.mark.parametrize("seconds", [0, -1, 43_201])
+    def test_a_session_longer_than_the_rule_is_refused(self, seconds: int) -> None:
+        with pytest.raises(Invalid):
+            self.connector.ensure_role(replace(ROLE, session_duration=seconds))
+
+
+def test_an_account_of_an_unknown_cloud_is_refused(database: Database) -> None:
+    with pytest.raises(Invalid, match="elsewhere"):
+        connector_for(database, Account(uin=1, name="x", cloud="elsewhere"), base_url=BASE_URL)

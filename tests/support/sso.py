@@ -1,0 +1,97 @@
+"""A space with an enterprise IdP, and employees who sign in through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from werkzeug.test import TestResponse
+
+from portal.core.actor import SYSTEM
+from portal.core.federation.identity_provider import TrustedCertificate, set_identity_provider
+from portal.core.space import spaces
+from portal.core.space.models import Space
+from saml.keys import read_certificate
+from tests.support.browser import Browser, query_of
+from tests.support.make import Make
+from tests.support.saml_idp import TestIdp, key_pair
+
+BASE_URL = "http://localhost"
+
+
+@dataclass
+class Sso:
+    """`space` trusts `idp`; the methods play the browser's part of a sign-in step by step."""
+
+    make: Make
+    name: str = "acme"
+    idp: TestIdp = field(default_factory=TestIdp)
+
+    def __post_init__(self) -> None:
+        organization = self.make.organization()
+        private_key, certificate = key_pair("space")
+        with self.make.transaction() as session:
+            self.space: Space = spaces.activate(
+                session,
+                SYSTEM,
+                organization=organization,
+                name=self.name,
+                private_key=private_key,
+                certificate=certificate,
+                secret_key=self.make.secret_key,
+            )
+        self.trust(self.idp)
+        self.switch(on=True)
+
+    @property
+    def audience(self) -> str:
+        return f"{BASE_URL}/saml/{self.name}/metadata"
+
+    @property
+    def acs_url(self) -> str:
+        return f"{BASE_URL}/saml/{self.name}/acs"
+
+    def trust(self, idp: TestIdp, *, sso_binding: str = "HTTP-Redirect") -> None:
+        found = read_certificate(idp.certificate)
+        trusted = TrustedCertificate(
+            found.pem, found.fingerprint, found.subject, found.not_before, found.not_after
+        )
+        with self.make.transaction() as session:
+            set_identity_provider(
+                session,
+                SYSTEM,
+                space=self.space,
+                entity_id=idp.entity_id,
+                sso_url=idp.sso_url,
+                sso_binding=sso_binding,
+                certificates=[trusted],
+            )
+
+    def switch(self, *, on: bool) -> None:
+        with self.make.transaction() as session:
+            space = session.get_one(Space, self.space.id)
+            spaces.set_sso_enabled(session, SYSTEM, space=space, enabled=on)
+
+    def begin(self, browser: Browser, target: str = "") -> str:
+        """The IdP's URL to which /saml/<space>/login redirects."""
+        query = {"next": target} if target else {}
+        response = browser.client.get(f"/saml/{self.name}/login", query_string=query)
+        assert response.status_code == 302, response.get_data(as_text=True)
+        return response.location
+
+    def answer(self, asked: str, name_id: str, **lies: Any) -> dict[str, str]:
+        """The form that the IdP lets the browser post."""
+        audience = lies.pop("audience", self.audience)
+        response = self.idp.respond(asked, self.acs_url, audience, name_id, **lies)
+        return {"SAMLResponse": response, "RelayState": query_of(asked)["RelayState"]}
+
+    def post(self, browser: Browser, form: dict[str, Any]) -> TestResponse:
+        return browser.client.post(f"/saml/{self.name}/acs", data=form)
+
+    def sign_in(self, browser: Browser, user_name: str, target: str = "") -> TestResponse:
+        """All of it; the answer is the redirect to the portal."""
+        response = self.post(browser, self.answer(self.begin(browser, target), user_name))
+        assert response.status_code == 303, response.get_data(as_text=True)
+        return response
+
+
