@@ -51,11 +51,12 @@ def setup_configuration(app: Flask, settings: Settings) -> None:
 
 
 def setup_web(app: Flask, settings: Settings, database: Database) -> None:
-    from portal.web import errors, headers, observing, permissions, sessions, templating, transactions
+    from portal.web import errors, headers, inputs, observing, permissions, sessions, templating, transactions
 
     observing.setup_observing(app)
     transactions.setup_transactions(app, database)
     headers.setup_headers(app, settings)
+    inputs.setup_inputs(app)
     sessions.setup_sessions(app)
     permissions.setup_permissions(app)
     templating.setup_templates(app)

@@ -12,9 +12,7 @@ from portal.core.space.models import Space
 from saml.keys import make_key_pair
 
 
-def activate_space(
-    session: Session, actor: Actor, *, organization: Organization, name: str, secret_key: str
-) -> Space:
+def activate_space(session: Session, actor: Actor, *, organization: Organization, name: str, secret_key: str) -> Space:
     """Make the space `name` of an organization and its SAML key pair. Raises what `spaces.activate` raises."""
     private_key, certificate = make_key_pair(f"Identity Center {name}", now=clock.now())
     return spaces.activate(

@@ -16,9 +16,7 @@ def login_url(base_url: str, space: str) -> str:
 
 def service_provider(base_url: str, space: str) -> ServiceProvider:
     """The space towards the enterprise IdP: Entity ID and ACS URL of the SSO settings (IC-6)."""
-    return ServiceProvider(
-        entity_id=f"{base_url}/saml/{space}/metadata", acs_url=f"{base_url}/saml/{space}/acs"
-    )
+    return ServiceProvider(entity_id=f"{base_url}/saml/{space}/metadata", acs_url=f"{base_url}/saml/{space}/acs")
 
 
 def issuer(base_url: str, space: str) -> str:

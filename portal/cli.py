@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import IO
+from typing import IO, Any, NoReturn
 
 import click
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from portal.core.actor import Actor
@@ -24,7 +25,17 @@ from portal.settings import Settings, SettingsFault, load
 POLICY = "QcloudOrganizationFullAccess"
 
 
-@click.group()
+class _Commands(click.Group):
+    """A database that is not there is a sentence, too."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OperationalError as error:
+            _fail(f"PORTAL_DATABASE_URL: the database does not answer ({type(error.orig).__name__}).")
+
+
+@click.group(cls=_Commands)
 @click.version_option(package_name="identity-center")
 def main() -> None:
     """The Identity Center: one sign-in for a company's employees into all its cloud accounts."""
@@ -39,7 +50,7 @@ def _settings() -> Settings:
         sys.exit(2)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     click.echo(message, err=True)
     sys.exit(1)
 
@@ -121,7 +132,7 @@ def worker() -> None:
 )
 def demo(port: int, idp_port: int) -> None:
     """Serve the portal with sample data and a sample identity provider. Never for production."""
-    from portal.demo import run
+    from portal.demo.running import run
 
     run(port=port, idp_port=idp_port)
 

@@ -43,6 +43,11 @@ class Attribute:
     def read_only(self) -> bool:
         return self.mutability == "readOnly"
 
+    @property
+    def kept(self) -> bool:
+        """Whether what a client sends is stored as the attribute's value; the rest is taken and dropped."""
+        return self.returned != "never" and self.name != "schemas"
+
     @cached_property
     def by_name(self) -> dict[str, Attribute]:
         return {sub.name.lower(): sub for sub in self.subs}
@@ -238,6 +243,12 @@ _USER_SCHEMA = Schema(
             "boolean",
             "Whether the user may sign in; false ends the user's sessions at once.",
             column="enabled",
+        ),
+        Attribute(
+            "password",
+            description="Taken and dropped: people sign in at the IdP, nobody has a password here.",
+            mutability="writeOnly",
+            returned="never",
         ),
         EMAILS,
         _plural("phoneNumbers", "Telephone numbers.", canonical=("work", "home", "mobile", "fax", "pager", "other")),

@@ -1,4 +1,4 @@
-"""ServiceProviderConfig, ResourceTypes and Schemas (RFC 7643 sections 5 to 7), generated from the attribute definitions."""
+"""ServiceProviderConfig, ResourceTypes and Schemas (RFC 7643 sections 5 to 7), made from the attribute definitions."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def order_by(resource_type: ResourceType, name: str) -> ColumnElement[Any]:
     found = resource_type.find(attribute, sub or None, uri=schema)
     if found is not None and found.attribute.type == "complex" and found.sub is None:
         found = resource_type.find(attribute, "value", uri=schema)
-    if found is None or found.attribute.membership or found.leaf.name == "schemas":
+    if found is None or found.attribute.membership or not found.attribute.kept:
         raise invalid_filter(f"sortBy: there is nothing to sort by called {name}.")
     leaf, model = found.leaf, _model(resource_type)
     if leaf.column:
@@ -269,7 +269,7 @@ def _row_name(found: Found) -> str:
 
 
 def _indexed(resource_type: ResourceType, found: Found) -> bool:
-    return resource_type.name == "User" and found.attribute in found.schema.attributes
+    return resource_type.name == "User" and found.attribute.kept and found.attribute in found.schema.attributes
 
 
 def _model(resource_type: ResourceType) -> Any:

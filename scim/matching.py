@@ -9,7 +9,7 @@ from typing import Any
 
 from portal.core.text import fold
 from scim.attributes import Attribute
-from scim.errors import invalid_filter, invalid_value
+from scim.errors import invalid_filter
 from scim.parsing import And, Comparison, Literal, Node, Not, OneEntry, Or
 
 ORDERING = ("gt", "ge", "lt", "le")
@@ -26,13 +26,13 @@ def boolean(value: Any) -> bool | None:
 def moment(text: str) -> datetime:
     """A dateTime (RFC 7643 section 2.3.5), UTC when it names no zone; more than six digits of a second are cut.
 
-    Raises ScimError 400 invalidValue.
+    Raises ScimError 400 invalidFilter.
     """
     try:
         found = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
         return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise invalid_value(f"{text!r} is not a time such as 2026-01-31T12:00:00Z.") from None
+        raise invalid_filter(f"{text!r} is not a time such as 2026-01-31T12:00:00Z.") from None
 
 
 def operand(attribute: Attribute, op: str, value: Literal) -> Any:

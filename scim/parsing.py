@@ -120,14 +120,14 @@ def _lift(text: str) -> tuple[str, list[Literal]]:
 
 def _literal(text: str) -> Literal:
     """A JSON value; bare words that are none (dates, unquoted names) are taken as text."""
+    if "\x00" in text or "\\u0000" in text:
+        raise invalid_filter("A value holds no NUL character.")
     if text.startswith('"'):
         try:
             value = str(json.loads(text))
             value.encode()
         except ValueError:
             raise invalid_filter("A quoted value has an escape that JSON does not know.") from None
-        if "\x00" in value:
-            raise invalid_filter("A value holds no NUL character.")
         return value
     if text.lower() in _NAMED:
         return _NAMED[text.lower()]

@@ -155,7 +155,7 @@ class _Patch:
 
     def _change(self, op: str, target: _Target, value: Any) -> None:
         attribute = target.attribute
-        if attribute.name == "schemas":
+        if not attribute.kept:
             return
         if attribute.membership:
             self._change_members(op, target, value)
@@ -236,10 +236,9 @@ class _Patch:
         whole = target.filter is None and (op == "replace" or (op == "remove" and value is None))
         if target.filter is not None:
             ids = _ids_chosen(target.attribute, target.filter)
-        elif value is None:
-            ids = []
         else:
-            ids = [_member_id(entry) for entry in entries_of(target.attribute, value)]
+            items = value if isinstance(value, list) else [value]
+            ids = [_member_id(target.attribute, item) for item in items if item not in (None, "")]
         if whole:
             self.replaced, self.added, self.removed = True, dict.fromkeys(ids), {}
         elif op == "remove":
@@ -334,8 +333,9 @@ def _ids_chosen(attribute: Attribute, node: Node) -> list[str]:
     return ids
 
 
-def _member_id(entry: Resource) -> str:
-    found = entry.get("value")
+def _member_id(attribute: Attribute, item: Any) -> str:
+    entries = entries_of(attribute, item)
+    found = entries[0].get("value") if entries else None
     if not isinstance(found, str):
         raise invalid_value("members: every entry has the id of a user as its value.")
     return found

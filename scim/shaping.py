@@ -37,7 +37,7 @@ def _assign(resource_type: ResourceType, resource: Resource, key: str, value: An
     uri, name = split_uri(resource_type, key)
     name, _, sub = name.partition(".")
     found = resource_type.find(name, sub or None, uri=uri)
-    if found is None or found.attribute.read_only or found.attribute.name == "schemas":
+    if found is None or found.attribute.read_only or not found.attribute.kept:
         return
     shaped = value_of(found.leaf, value)
     if shaped is None:

@@ -74,7 +74,7 @@ def _sign_in(account: Account, actor: Actor) -> tuple[CamSession, str]:
         principal=speaker.principal,
         session_name=speaker.name,
         provider_name=speaker.provider.name,
-        expires_at=clock.now() + _duration(speaker, settings),
+        duration=_duration(speaker, settings),
         assertion_id=speaker.assertion.id,
         assertion_expires=speaker.assertion.not_on_or_after,
     )

@@ -43,16 +43,17 @@ def home(uin: int) -> Any:
 def _ask(here: Visit, form: AskForm) -> Decision | None:
     """None for a question that breaks a rule, which is then at its field."""
     try:
-        if form.resource.data != "*":
-            _check_own(here, form.resource.data)
-        return here.decide(form.action.data, form.resource.data)
+        decision = here.decide(form.action.data, form.resource.data)
+        _check_own(here, form.resource.data)
+        return decision
     except PolicyError as error:
         form[error.element].errors = [f"{error.rule[0].upper()}{error.rule[1:]}."]
         return None
 
 
 def _check_own(here: Visit, resource: str) -> None:
-    owner = split_resource(resource)[4]
+    """An account speaks for what it owns: its own policies are not what decides elsewhere."""
+    owner = "" if resource == "*" else split_resource(resource)[4]
     if owner.startswith("uin/") and owner != f"uin/{here.account.uin}":
         rule = f"this account decides over its own resources only, those of uin/{here.account.uin}"
         raise PolicyError(None, "resource", rule)

@@ -11,7 +11,7 @@ from portal.core.organization.models import Account
 
 @dataclass(frozen=True)
 class Site:
-    """`{base_url}`, `{uin}`, `{role}` and `{provider}` are filled in. The session name is cut to `session_name_length`."""
+    """`{base_url}`, `{uin}`, `{role}`, `{provider}` are filled in; the session name is cut to `session_name_length`."""
 
     acs_url: str
     audience: str

@@ -13,7 +13,7 @@ from portal.core.access import authorizations, queries
 from portal.core.access.selection import held_by
 from portal.core.organization import queries as members
 from portal.core.organization.queries import MemberRow
-from portal.core.paging import Page, Search
+from portal.core.paging import Page
 from portal.web.forms import Form, many
 from portal.web.listing import search_from_url
 from portal.web.permissions import Permission, requires
@@ -31,11 +31,16 @@ def accounts() -> str:
     node = nodes.get(request.args.get("department", root.id, type=int), root)
     page = members.members_page(db(), organization(), search_from_url(), node.id, with_below=True)
     return render_template(
-        "console/accounts/list.html", root=root, node=node, page=page, everything="all" in request.args
+        "console/accounts/list.html",
+        root=root,
+        node=node,
+        open={one.id for one in members.path(db(), organization(), node.id)},
+        page=page,
+        everything="all" in request.args,
     )
 
 
-@blueprint.get("/accounts/<int:uin>")
+@blueprint.get("/accounts/<int(max=999999999999999999):uin>")
 @requires(Permission.LIST_AUTHORIZATIONS)
 def account(uin: int) -> str:
     member = members.member(db(), organization(), uin)
@@ -52,7 +57,9 @@ def _tab(member: MemberRow, tab: str | None) -> Page[Any]:
     return queries.authorizations_of_account(db(), space(), member.uin, search)
 
 
-@blueprint.route("/accounts/<int:uin>/permissions/<principal_id>/remove", methods=["GET", "POST"])
+@blueprint.route(
+    "/accounts/<int(max=999999999999999999):uin>/permissions/<principal_id>/remove", methods=["GET", "POST"]
+)
 @requires(Permission.DELETE_AUTHORIZATION)
 def remove_permissions(uin: int, principal_id: str) -> Any:
     """Which of its permission configurations a user or group loses in this account."""

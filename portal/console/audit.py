@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from flask import render_template
 from flask_babel import lazy_gettext as _l
 
@@ -39,4 +42,8 @@ SUBJECTS = (
 @requires(Permission.LOOK_UP_EVENTS)
 def audit_page() -> str:
     page = audit.events(db(), organization().id, search_from_url("result", "action"))
-    return render_template("console/audit/audit.html", page=page, subjects=SUBJECTS)
+    return render_template("console/audit/audit.html", page=page, subjects=SUBJECTS, as_json=_as_json)
+
+
+def _as_json(details: dict[str, Any]) -> str:
+    return json.dumps(details, indent=2, ensure_ascii=False)

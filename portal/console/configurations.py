@@ -7,7 +7,7 @@ from typing import Any
 from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import SelectField, StringField, TextAreaField
+from wtforms import SelectChoice, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length
 
 from portal.console import blueprint
@@ -35,7 +35,7 @@ class EditConfiguration(Form):
         super().__init__(*args, **kwargs)
         current = kwargs["obj"].session_duration if kwargs.get("obj") else 3600
         lengths = sorted({*DURATIONS, current})
-        self.session_duration.choices = [(seconds, duration(seconds).striptags()) for seconds in lengths]
+        self.session_duration.choices = [SelectChoice(one, duration(one).striptags()) for one in lengths]
 
 
 class CreateConfiguration(EditConfiguration):
@@ -154,7 +154,9 @@ def remove_policy(configuration_id: str, name: str) -> Any:
         flash(_("Preset policy %(name)s removed.", name=name), "good")
         return redirect(url_for("console.configuration", configuration_id=found.id), 303)
     deployed = queries.deployments_of_configuration(db(), space(), found, search_from_url()).total
-    return render_template("console/configurations/remove_policy.html", configuration=found, name=name, deployed=deployed)
+    return render_template(
+        "console/configurations/remove_policy.html", configuration=found, name=name, deployed=deployed
+    )
 
 
 @blueprint.route("/configurations/<configuration_id>/delete", methods=["GET", "POST"])

@@ -1,4 +1,4 @@
-"""The wizards that redeploy (IC-10) and undeploy (IC-11) permission configurations, opened from a configuration or an account."""
+"""The wizards that redeploy (IC-10) and undeploy (IC-11), opened from a configuration's or an account's page."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 
 from portal.console import blueprint
+from portal.console.picking import numbers
 from portal.console.returning import back_url
 from portal.console.scope import actor, space
 from portal.core.access import deployments, queries
 from portal.core.access.rows import DeploymentRow
 from portal.core.errors import NotFound
-from portal.web.forms import Form, many
+from portal.web.forms import Form
 from portal.web.listing import search_from_url
 from portal.web.permissions import Permission, requires
 from portal.web.transactions import db
@@ -24,7 +25,7 @@ from portal.web.transactions import db
 def redeploy() -> Any:
     """Step 1 confirms, the POST starts step 2: the progress of the batch."""
     form, back = Form(), back_url(url_for("console.configurations"))
-    rows = queries.deployment_rows(db(), space(), [int(one) for one in many("deployment") if one.isdecimal()])
+    rows = queries.deployment_rows(db(), space(), numbers("deployment"))
     if not rows:
         flash(_("Select at least one deployment first."), "warn")
         return redirect(back, 303)
@@ -36,7 +37,7 @@ def redeploy() -> Any:
     return render_template("console/deployments/redeploy.html", form=form, rows=rows, back=back), form.status
 
 
-@blueprint.route("/deployments/<int:deployment_id>/undeploy", methods=["GET", "POST"])
+@blueprint.route("/deployments/<int(max=2147483647):deployment_id>/undeploy", methods=["GET", "POST"])
 @requires(Permission.UNDEPLOY)
 def undeploy(deployment_id: int) -> Any:
     """Step 1 lists who loses access, step 2 says what is taken out of the account; its POST starts step 3."""

@@ -1,6 +1,6 @@
 """Configure CAM role synchronization (IC-12): users and groups, then configurations, then review; one task per triple.
 
-    /console/accounts -> grant_roles -> grant_roles_configurations -> grant_roles_review -> submit -> the batch's progress
+/console/accounts -> grant_roles -> grant_roles_configurations -> grant_roles_review -> submit -> the batch's progress
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Configure CAM user synchronization (IC-14): users and groups, basic information, review; one task per user or group and account.
+"""Configure CAM user synchronization (IC-14): users and groups, basic information, review; one task per pair.
 
-    /console/accounts -> grant_users -> grant_users_basics -> grant_users_review -> submit -> the batch's progress
+/console/accounts -> grant_users -> grant_users_basics -> grant_users_review -> submit -> the batch's progress
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 from flask import flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import RadioField, TextAreaField
+from wtforms import RadioField, SelectChoice, TextAreaField
 from wtforms.validators import Length
 
 from portal.console import blueprint
@@ -25,19 +25,23 @@ from portal.web.permissions import Permission, requires
 from portal.web.transactions import db
 
 DELETION_CHOICES = [
-    (DeletionStrategy.KEEP.value, _l("Save: the CAM users stay when the synchronization is deleted")),
-    (DeletionStrategy.DELETE.value, _l("Delete: the CAM users are deleted together with the synchronization")),
+    SelectChoice(DeletionStrategy.KEEP.value, _l("Save: the CAM users stay when the synchronization is deleted")),
+    SelectChoice(
+        DeletionStrategy.DELETE.value, _l("Delete: the CAM users are deleted together with the synchronization")
+    ),
 ]
 CONFLICT_CHOICES = [
-    (DuplicationStrategy.KEEP_BOTH.value, _l("Save both: the new CAM user gets another name (suffix _cic), both stay")),
-    (DuplicationStrategy.TAKE_OVER.value, _l("Replace: the new CAM user takes the place of the existing one")),
+    SelectChoice(DuplicationStrategy.KEEP_BOTH.value, _l("Save both: the new CAM user gets the suffix _cic")),
+    SelectChoice(DuplicationStrategy.TAKE_OVER.value, _l("Replace: the new CAM user replaces the existing one")),
 ]
 
 
 class SyncBasics(Form):
     description = TextAreaField(_l("Description"), [Length(max=1024)])
-    duplication_strategy = RadioField(_l("Conflict policy"), choices=CONFLICT_CHOICES, default=CONFLICT_CHOICES[0][0])
-    deletion_strategy = RadioField(_l("Delete policy"), choices=DELETION_CHOICES, default=DELETION_CHOICES[0][0])
+    duplication_strategy = RadioField(
+        _l("Conflict policy"), choices=CONFLICT_CHOICES, default=DuplicationStrategy.KEEP_BOTH.value
+    )
+    deletion_strategy = RadioField(_l("Delete policy"), choices=DELETION_CHOICES, default=DeletionStrategy.KEEP.value)
 
 
 @blueprint.route("/grant-users", methods=["GET", "POST"])

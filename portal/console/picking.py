@@ -1,5 +1,5 @@
-"""What a wizard has picked so far travels in its form: rows on the page as checkboxes, everything else as hidden inputs of the
-same names. So search, paging, going back and forth lose nothing, without a script and without a session.
+"""What a wizard has picked so far travels in its form: rows on the page as checkboxes, the rest as inputs of the same
+names. So search, paging, going back and forth lose nothing, without a script and without a session.
 
 All accounts that match a query travel as the query (`all`, `q`, `department`), not as their numbers.
 """
@@ -22,13 +22,18 @@ from portal.web.transactions import db
 ACCOUNT_QUERY = ("all", "q", "department")
 
 
+def numbers(name: str, *, most: int = 2**31 - 1) -> list[int]:
+    """The values of a repeated input that are numbers of the column's size."""
+    return [int(value) for value in many(name) if value.isascii() and value.isdecimal() and int(value[:20]) <= most]
+
+
 def picked() -> Selection:
     """The selection in this request's query or form."""
     everything = "all" in request.values
     selection = select_by_ids(
         db(),
         space(),
-        accounts=() if everything else [int(uin) for uin in many("account") if uin.isdecimal() and len(uin) < 19],
+        accounts=() if everything else numbers("account", most=10**18 - 1),
         users=many("user"),
         groups=many("group"),
         configurations=many("configuration"),
@@ -38,7 +43,7 @@ def picked() -> Selection:
 
 def _matching_accounts() -> Sequence[Named]:
     search = Search(request.values.get("q", "").strip()[:256], size=allowed("triples_per_batch"))
-    department = request.values.get("department", type=int)
+    department = next(iter(numbers("department")), None)
     page = queries.members_page(db(), organization(), search, department, with_below=True)
     return [Named(str(row.uin), row.name) for row in page.rows]
 
@@ -51,7 +56,10 @@ def carried_accounts(selection: Selection) -> list[tuple[str, str]]:
 
 
 def search_from_form(kind: str) -> Search:
-    """What the picker of `kind` shall show: `<kind>_q`, `<kind>_go` (a page's button) or `<kind>_page`; new words begin at page 1."""
+    """What the picker of `kind` shall show: `<kind>_q`, `<kind>_go` (a page's button) or `<kind>_page`.
+
+    New words begin at page 1.
+    """
     text = request.values.get(f"{kind}_q", "").strip()[:256]
     page = request.values.get(f"{kind}_go", type=int)
     if page is None and text == request.values.get(f"{kind}_q_before", ""):

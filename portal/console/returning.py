@@ -10,4 +10,4 @@ from portal.web.targets import own_path
 def back_url(default: str) -> str:
     """`back` of this request when it is a page of the console, else `default`."""
     wanted = own_path(request.values.get("back"), otherwise=default)
-    return wanted if wanted.startswith("/console/") else default
+    return wanted if wanted.startswith("/console/") and "/.." not in wanted else default

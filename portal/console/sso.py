@@ -5,6 +5,7 @@ metadata file or typed values -> read with suspicion -> preview with what change
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from flask import current_app, flash, redirect, render_template, request, url_for
@@ -78,8 +79,7 @@ def sso_page() -> str:
         provider=addresses.service_provider(base_url, space().name),
         login_url=addresses.login_url(base_url, space().name),
         idp=identity_provider.current(db(), space()),
-        now=clock.now(),
-        soon=clock.now() + EXPIRY_WARNING,
+        **_moments(),
     )
 
 
@@ -105,7 +105,7 @@ def configure_identity_provider() -> Any:
     if form.validate_on_submit() and (offered := form.attempt(form.offer)):
         confirm = _confirmation(form, offered)
         return render_template(
-            "console/sso/preview.html", form=confirm, idp=offered, before=before, space=space(), now=clock.now()
+            "console/sso/preview.html", form=confirm, idp=offered, before=before, space=space(), **_moments()
         )
     return _configure_page(form, manual=manual)
 
@@ -120,6 +120,10 @@ def trust_identity_provider() -> Any:
         return redirect(url_for("console.sso"), 303)
     form.message = form.message or " ".join(error for errors in form.errors.values() for error in errors)
     return _configure_page(MetadataForm(formdata=None), manual=False, message=form.message)
+
+
+def _moments() -> dict[str, datetime]:
+    return {"now": clock.now(), "soon": clock.now() + EXPIRY_WARNING}
 
 
 def _configure_page(form: MetadataForm | ManualForm, *, manual: bool, message: str = "") -> Any:

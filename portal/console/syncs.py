@@ -52,9 +52,7 @@ def edit_sync(sync_id: str) -> Any:
     if form.validate_on_submit():
         description, deletion = form.description.data or "", DeletionStrategy(form.deletion_strategy.data)
         changed = form.attempt(
-            lambda: [
-                syncs.update_sync(db(), actor(), sync=found, description=description, deletion_strategy=deletion)
-            ]
+            lambda: [syncs.update_sync(db(), actor(), sync=found, description=description, deletion_strategy=deletion)]
         )
         if changed:
             flash(_("Saved."), "good")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
@@ -12,7 +13,6 @@ from portal.console.returning import back_url
 from portal.console.scope import actor, space
 from portal.core.access import queries, tasks
 from portal.core.errors import NotFound
-from portal.core.paging import Search
 from portal.web.listing import search_from_url
 from portal.web.permissions import Permission, requires
 from portal.web.transactions import db
@@ -36,7 +36,7 @@ def batch(batch_id: str) -> str:
         raise NotFound(_("There is no such task."))
     asked = search_from_url("status")
     filters = {**(asked.filters or {}), "batch": batch_id}
-    page = queries.tasks_page(db(), space(), Search(asked.text, asked.sort or "number", asked.page, asked.size, filters))
+    page = queries.tasks_page(db(), space(), replace(asked, sort=asked.sort or "number", filters=filters))
     wizard = request.args.get("wizard", "")
     template = "console/tasks/_progress.html" if "X-Fragment" in request.headers else "console/tasks/batch.html"
     return render_template(

@@ -9,9 +9,3 @@
 
 Nothing outside this folder but the command imports it: a portal that is served otherwise has no sample IdP.
 """
-
-from __future__ import annotations
-
-from portal.demo.running import run
-
-__all__ = ["run"]

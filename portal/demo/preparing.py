@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import migrations, worker
+from portal import migrations
 from portal.addresses import issuer
 from portal.core.access import deployments
 from portal.core.access.models import Deployment
@@ -22,6 +22,7 @@ from portal.demo import data, keys
 from portal.demo.idp import sample_idp
 from portal.settings import Settings
 from portal.trust import from_metadata, trust
+from portal.worker.engine import run_until_idle
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def prepare(settings: Settings, *, idp_port: int) -> Prepared:
             _trust_sample_idp(session, space, settings, idp_port)
             _follow_base_url(session, space, settings)
             organization = session.get_one(Organization, space.organization_id)
-        worker.run_until_idle(database, settings)
+        run_until_idle(database, settings)
     finally:
         database.dispose()
     return Prepared(organization.admin_uin, secret)

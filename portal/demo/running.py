@@ -14,7 +14,6 @@ from types import FrameType
 from typing import NoReturn
 
 import click
-from sqlalchemy.exc import OperationalError
 
 from portal.core.errors import Error
 from portal.demo.greeting import greeting
@@ -47,8 +46,6 @@ def run(*, port: int, idp_port: int) -> None:
         click.echo("Stopped.")
     except Error as error:
         _fail(error.message)
-    except OperationalError as error:
-        _fail(f"PORTAL_DATABASE_URL: the database does not answer ({error.orig}).")
     finally:
         _end(processes)
 
@@ -58,6 +55,7 @@ def _settings(port: int) -> Settings:
     environment = {
         "PORTAL_DATA_DIR": str(Path(os.environ.get("PORTAL_DATA_DIR") or "var/demo").resolve()),
         "PORTAL_BASE_URL": f"http://127.0.0.1:{port}",
+        "PORTAL_BROKER_URL": "",  # tasks run in the portal itself
         "PORTAL_LOG_LEVEL": os.environ.get("PORTAL_LOG_LEVEL") or "WARNING",
         "PORTAL_LOG_FORMAT": os.environ.get("PORTAL_LOG_FORMAT") or "text",
         "PORTAL_LIMITS__CREATED_MEMBERS_PER_ENTITY": CREATED_MEMBERS,

@@ -58,7 +58,6 @@ class Permission(enum.StrEnum):
     REMOVE_CONFIGURATION_POLICY = "organization:RemovePermissionPolicyFromRoleConfiguration"
     DEPLOY = "organization:ProvisionRoleConfiguration"
     UNDEPLOY = "organization:DismantleRoleConfiguration"
-    LIST_DEPLOYMENTS = "organization:ListRoleConfigurationProvisionings"
     LIST_AUTHORIZATIONS = "organization:ListRoleAssignments"
     CREATE_AUTHORIZATION = "organization:CreateRoleAssignment"
     DELETE_AUTHORIZATION = "organization:DeleteRoleAssignment"
@@ -70,12 +69,10 @@ class Permission(enum.StrEnum):
     DELETE_SYNC = "organization:DeleteUserSyncProvisioning"
 
     # organization
-    DESCRIBE_ORGANIZATION = "organization:DescribeOrganization"
     DESCRIBE_DEPARTMENTS = "organization:DescribeOrganizationNodes"
     ADD_DEPARTMENT = "organization:AddOrganizationNode"
     UPDATE_DEPARTMENT = "organization:UpdateOrganizationNode"
     DELETE_DEPARTMENT = "organization:DeleteOrganizationNodes"
-    LIST_MEMBERS = "organization:DescribeOrganizationMembers"
     CREATE_MEMBER = "organization:CreateOrganizationMember"
     UPDATE_MEMBER = "organization:UpdateOrganizationMember"
     MOVE_MEMBER = "organization:MoveOrganizationNodeMembers"

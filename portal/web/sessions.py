@@ -12,7 +12,6 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote
 
 from flask import Flask, Request, Response, current_app, g, redirect, request, url_for
 from flask_login import LoginManager, UserMixin
@@ -165,12 +164,11 @@ def _visitor(token: str | None, uin: int | None) -> AccountVisitor | None:
 
 
 def _to_sign_in() -> Any:
-    if request.path.startswith("/console"):
-        target = quote(request.full_path.rstrip("?"), safe="/?=&") if request.method == "GET" else ""
-        return redirect(url_for("console.sign_in", next=target or None))
     if request.path.startswith("/accounts/"):
         return redirect(url_for("account.signed_out", **(request.view_args or {})))
-    return redirect(url_for("home.choose_space"))
+    target = request.full_path.rstrip("?") if request.method == "GET" else None
+    door = "console.sign_in" if request.path.startswith("/console") else "home.choose_space"
+    return redirect(url_for(door, next=target))
 
 
 def set_cookie(response: Response, name: str, token: str, *, path: str, expires: datetime) -> None:

@@ -48,8 +48,8 @@ def when(moment: datetime | None) -> Markup | str:
     past, away = seconds >= 0, abs(seconds)
     steps = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
     for size, unit in steps:
-        if away >= size:
-            text = _amount(int(away // size), unit)
+        if away >= size * 0.99:
+            text = _amount(round(away / size), unit)
             relative = _("%(time)s ago", time=text) if past else _("in %(time)s", time=text)
             break
     else:

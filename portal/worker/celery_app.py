@@ -37,41 +37,44 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def dispatcher(settings: Settings) -> Callable[[list[str]], None]:
-    """For `database.dispatch`. A broker that does not answer is no failure of the request: the sweep sends again."""
+    """For `database.dispatch`. The request does not wait: a broker that is away takes seconds to say so."""
     app = make_celery(settings)
 
     def dispatch(ids: list[str]) -> None:
-        try:
-            with app.producer_or_acquire() as producer:
-                for task_id in ids:
-                    app.send_task(RUN, args=[task_id], producer=producer, retry=False)
-        except Exception:
-            log.exception("the broker does not take messages; %d tasks wait for the sweep", len(ids))
+        threading.Thread(name="portal-dispatch", daemon=True, target=send, args=(app, ids)).start()
 
     return dispatch
 
 
+def send(app: Celery, ids: list[str]) -> None:
+    """A broker that does not answer is logged and no failure: the sweep sends again."""
+    try:
+        with app.producer_or_acquire() as producer:
+            for task_id in ids:
+                app.send_task(RUN, args=[task_id], producer=producer, retry=False)
+    except Exception:
+        log.exception("the broker does not take messages; %d tasks wait for the sweep", len(ids))
+
+
 def register(app: Celery, database: Database, settings: Settings) -> None:
     """Let `app` run tasks."""
-    send = dispatcher(settings)
 
-    @app.task(name=RUN)  # type: ignore[untyped-decorator]
+    @app.task(name=RUN, shared=False)  # type: ignore[untyped-decorator]
     def run_task(task_id: str) -> None:
         if engine.run(task_id, database, settings):
-            send(engine.due(database, account_uin=engine.account_of(database, task_id))[:1])
+            send(app, engine.due(database, account_uin=engine.account_of(database, task_id))[:1])
 
 
 def work(database: Database, settings: Settings) -> None:
     """Runs until it is told to stop."""
     app = make_celery(settings)
     register(app, database, settings)
-    send = dispatcher(settings)
     stopping = threading.Event()
 
     def sweep() -> None:
         while not stopping.wait(SWEEP_SECONDS):
             try:
-                send(engine.due(database))
+                send(app, engine.due(database))
             except Exception:
                 log.exception("the sweep cannot look for tasks now; it tries again")
 

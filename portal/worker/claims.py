@@ -94,13 +94,15 @@ def take(session: Session, task_id: str, claim: str) -> Lease | None:
 
 
 def held_task(session: Session, lease: Lease) -> Task | None:
-    """The task, locked, if the lease is still ours."""
-    return session.scalar(
+    """The task, locked, if it and its account are still ours."""
+    task = session.scalar(
         select(Task)
         .where(Task.id == lease.task_id, Task.claim == lease.claim, Task.status == TaskStatus.RUNNING)
         .with_for_update()
         .execution_options(populate_existing=True)
     )
+    account = select(AccountClaim.claim).where(AccountClaim.account_uin == lease.account_uin).with_for_update()
+    return task if session.scalar(account) == lease.claim else None
 
 
 def free_account(session: Session, lease: Lease) -> None:

@@ -30,9 +30,8 @@ class Embedded:
 
 def start(database: Database, settings: Settings) -> Embedded:
     """To be called after a fork, in the process that runs the thread."""
-    handle = Embedded(
-        threading.Thread(name="portal-worker", daemon=True, target=lambda: _loop(handle, database, settings))
-    )
+    thread = threading.Thread(name="portal-worker", daemon=True, target=lambda: _loop(handle, database, settings))
+    handle = Embedded(thread)
     database.dispatch = lambda _ids: handle.wake.set()
     handle.thread.start()
     return handle

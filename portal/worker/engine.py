@@ -30,17 +30,13 @@ _FIRST_DELAY = 2.0
 
 @dataclass
 class Run:
-    """A claimed task. `problem` is why it could not be planned or performed; `planned` that the account may be touched."""
+    """A claimed task. `problem` is why it could not be planned or performed."""
 
     lease: Lease
     account: Account
     type: TaskType
     work: Work | None
     problem: Exception | None = None
-
-    @property
-    def planned(self) -> bool:
-        return self.work is not None
 
 
 def run(task_id: str, database: Database, settings: Settings) -> bool:
@@ -157,8 +153,7 @@ def _settle(session: Session, run: Run, task: Task, reason: str) -> None:
         return
     task.status, task.ended_at = TaskStatus.FAILED, clock.now()
     if problem is not None:
-        touched = run.planned or task.attempts > 1
-        _KINDS[run.type].give_up(session, task, touched=touched)
+        _KINDS[run.type].give_up(session, task, touched=run.work is not None or task.attempts > 1)
 
 
 def _unexpected(task: Task, problem: Exception) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from portal import addresses
 from portal.clouds import Connector
 from portal.core import audit
 from portal.core.access.models import Deployment, SyncedUser, Task
@@ -16,7 +17,6 @@ from portal.core.actor import SYSTEM
 from portal.core.errors import Invalid
 from portal.core.federation import saml_keys
 from portal.core.space.models import Space
-from saml.metadata import identity_provider_metadata
 
 Keep = Callable[[], None]
 
@@ -68,10 +68,8 @@ def provider_of(session: Session, space: Space, *, base_url: str) -> Provider:
     certificates = saml_keys.certificates(session, space)
     if not certificates:
         raise Invalid(f"Space {space.name} has no signing key.")
-    entity_id = f"{base_url}/saml/{space.name}/idp-metadata"
-    metadata = identity_provider_metadata(
-        entity_id=entity_id, sso_url=f"{base_url}/login/{space.name}", certificates=certificates
-    )
+    entity_id = addresses.issuer(base_url, space.name)
+    metadata = addresses.issuer_metadata(base_url, space.name, certificates)
     return Provider(space.provider_name, entity_id, metadata, space.id, space.name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
@@ -67,13 +68,14 @@ class Grant:
             self.deploy.perform(connector, keep)
 
     def record(self, session: Session, task: Task) -> str:
-        if self.deploy:
-            self.deploy.record(session, task)
+        # everywhere authorizations before deployments, so that two transactions never wait for each other
         session.execute(
             update(Authorization)
             .where(*_authorization_of(task), Authorization.status == AuthorizationStatus.GRANTING)
             .values(status=AuthorizationStatus.ACTIVE)
         )
+        if self.deploy:
+            self.deploy.record(session, task)
         _record(session, task, "authorization.granted", details=_holder(task))
         return ""
 
@@ -177,10 +179,10 @@ def give_up_deploy(session: Session, task: Task, *, touched: bool) -> None:
 
 def give_up_grant(session: Session, task: Task, *, touched: bool) -> None:
     """What was not granted is not there; running the task again makes it anew."""
-    give_up_deploy(session, task, touched=touched)
     session.execute(
         delete(Authorization).where(*_authorization_of(task), Authorization.status == AuthorizationStatus.GRANTING)
     )
+    give_up_deploy(session, task, touched=touched)
 
 
 def give_up_revoke(session: Session, task: Task, *, touched: bool) -> None:
@@ -192,6 +194,7 @@ def give_up_undeploy(session: Session, task: Task, *, touched: bool) -> None:
     if deployment is not None:
         whole = deployment.deployed_revision > 0 and not touched
         deployment.status = DeploymentStatus.DEPLOYED if whole else DeploymentStatus.FAILED
+        deployment.deployed_revision = deployment.deployed_revision if whole else 0  # is the role there? nobody knows
         deployment.updated_at = clock.now()
 
 
@@ -222,10 +225,10 @@ def _check_unused(session: Session, task: Task) -> None:
     ).all()
     if names:
         more = ", ..." if len(names) > 3 else ""
-        raise Conflict(f"{', '.join(names[:3])}{more} still use this permission configuration in the account.")
+        raise Conflict(f"The permission configuration is still used in this account by {', '.join(names[:3])}{more}.")
 
 
-def _authorization_of(task: Task) -> tuple[object, ...]:
+def _authorization_of(task: Task) -> tuple[Any, ...]:
     holder = Authorization.user_id if task.principal_type == PrincipalType.USER else Authorization.group_id
     return (
         holder == task.principal_id,
@@ -238,7 +241,7 @@ def _holder(task: Task) -> dict[str, str]:
     return {"principal": task.principal_name, "principal_id": task.principal_id or ""}
 
 
-def _record(session: Session, task: Task, action: str, *, details: dict[str, object]) -> None:
+def _record(session: Session, task: Task, action: str, *, details: dict[str, Any]) -> None:
     target = ("configuration", task.configuration_id, task.configuration_name)
     record(session, task, action, target=target, details=details)
 

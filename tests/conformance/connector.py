@@ -143,3 +143,10 @@ class ConnectorConformance:
         self.own_user("amy")
         with pytest.raises(Forbidden):
             self.connector.remove_user("amy", managed_by=SPACE)
+
+    def test_ic_14_a_released_user_is_the_accounts_own_again(self) -> None:
+        ensure_user(self.connector, "amy", TAKE_OVER)
+        for _ in range(2):
+            self.connector.release_user("amy", managed_by=SPACE)
+        assert self.connector.describe(managed_by=SPACE).users == ()
+        assert ensure_user(self.connector, "amy", KEEP_BOTH) == "amy_cic"

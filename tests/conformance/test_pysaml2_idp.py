@@ -46,9 +46,7 @@ def test_ic_16_an_employee_signs_in_with_pysaml2_by_redirect_and_post(tmp_path: 
 
 
 @pytest.mark.parametrize(("assertion", "response"), [(True, False), (False, True), (True, True)])
-def test_pysaml2_may_sign_the_assertion_the_response_or_both(
-    tmp_path: Path, assertion: bool, response: bool
-) -> None:
+def test_pysaml2_may_sign_the_assertion_the_response_or_both(tmp_path: Path, assertion: bool, response: bool) -> None:
     sp = ServiceProvider(ENTITY_ID, ACS)
     idp = Pysaml2Idp(tmp_path, service_provider_metadata(sp))
     trusted = parse_identity_provider(idp.metadata())

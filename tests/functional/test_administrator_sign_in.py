@@ -52,7 +52,7 @@ def test_the_account_is_not_filled_in_when_there_are_several_organizations(brows
 @pytest.mark.parametrize(
     ("account", "user_name", "password"),
     [
-        ("acme", "admin", "wrong"),
+        ("acme", "admin", "guessed it"),
         ("acme", "nobody", admin.PASSWORD),
         ("elsewhere", "admin", admin.PASSWORD),
         ("9" * 30, "admin", admin.PASSWORD),
@@ -81,7 +81,7 @@ def test_five_wrong_passwords_lock_the_user_for_a_while_even_with_the_right_one(
     admin.sign_in(browser, make)
     browser.click("Sign out")
     for _ in range(5):
-        admin.enter(browser, "acme", "admin", "wrong", status=400)
+        admin.enter(browser, "acme", "admin", "guessed it", status=400)
     admin.enter(browser, "acme", "admin", status=400)
     assert REFUSAL in browser.text
     with clock.shifted(timedelta(minutes=16)):
@@ -131,7 +131,7 @@ def test_the_cookie_is_for_the_console_only_and_out_of_reach_of_scripts(browser,
 @pytest.mark.parametrize(
     ("wanted", "reached"),
     [
-        ("/console/audit?q=x", "/console/audit?q=x"),
+        ("/console/organization?q=x", "/console/organization?q=x"),
         ("/home", "/console/"),
         ("/console/../home", "/console/"),
         ("//evil.example/console/", "/console/"),
@@ -158,5 +158,5 @@ def test_a_page_without_a_session_leads_to_the_sign_in_and_back(browser, make):
 
 def test_who_is_signed_in_already_does_not_see_the_form(browser, make):
     admin.sign_in(browser, make)
-    browser.open("/console/login?next=/console/audit")
-    assert browser.url == "/console/audit"
+    browser.open("/console/login?next=/console/organization")
+    assert browser.url == "/console/organization"

@@ -2,22 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from portal.core.access import configurations
-from portal.core.access.models import Configuration
-from portal.core.actor import SYSTEM
 from tests.support.admin import Admin, sign_in
 from tests.support.browser import Browser
+from tests.support.granting import make_configuration
 from tests.support.make import Make
 
 
 @pytest.fixture
 def admin(browser: Browser, make: Make) -> Admin:
     return sign_in(browser, make)
-
-
-def configuration(make: Make, admin: Admin, name: str, *policies: str) -> Configuration:
-    with make.transaction() as session:
-        return configurations.create_configuration(session, SYSTEM, space=admin.space, name=name, policies=policies)
 
 
 def test_the_empty_list_says_what_to_do(browser: Browser, admin: Admin) -> None:
@@ -28,7 +21,7 @@ def test_the_empty_list_says_what_to_do(browser: Browser, admin: Admin) -> None:
 
 def test_ic_8_create_in_two_steps_where_going_back_loses_nothing(browser: Browser, admin: Admin) -> None:
     browser.open("/console/configurations/create")
-    browser.submit("Next", name="ReadOnly", description="Look, do not touch", session_duration="7200", relay_state="/cvm")
+    browser.submit("Next", name="ReadOnly", description="Look", session_duration="7200", relay_state="/cvm")
     browser.submit("Search", policy_q="ReadOnlyAccess")
     browser.submit("Search", policy=["ReadOnlyAccess"], policy_q="QcloudCVMFullAccess")
     assert "Also selected: ReadOnlyAccess" in browser.text
@@ -45,7 +38,7 @@ def test_ic_8_create_in_two_steps_where_going_back_loses_nothing(browser: Browse
 
 
 def test_ic_8_a_wrong_or_taken_name_is_said_at_the_first_step(browser: Browser, admin: Admin, make: Make) -> None:
-    configuration(make, admin, "Taken")
+    make_configuration(make, admin.space, "Taken")
     browser.open("/console/configurations/create")
     browser.submit("Next", name="taken", status=400)
     assert "exists already in this space" in browser.text
@@ -60,18 +53,18 @@ def test_ic_8_a_wrong_or_taken_name_is_said_at_the_first_step(browser: Browser, 
 
 def test_ic_8_the_list_searches_and_sorts(browser: Browser, admin: Admin, make: Make) -> None:
     for name in ("Beta", "Alpha", "Gamma"):
-        configuration(make, admin, name)
+        make_configuration(make, admin.space, name)
     browser.open("/console/configurations?sort=-name")
     assert browser.text.index("Gamma") < browser.text.index("Beta") < browser.text.index("Alpha")
-    browser.submit("Search", q="alp")
+    browser.open("/console/configurations").submit("Search", q="alp")
     assert "Alpha" in browser.text
     assert "Gamma" not in browser.text
-    browser.submit("Search", q="nothing")
+    browser.open("/console/configurations").submit("Search", q="nothing")
     assert "No permission configuration matches" in browser.text
 
 
 def test_ic_8_edit_all_but_the_name(browser: Browser, admin: Admin, make: Make) -> None:
-    made = configuration(make, admin, "Developer")
+    made = make_configuration(make, admin.space, "Developer")
     browser.open(f"/console/configurations/{made.id}").click("Edit")
     browser.submit("Save", description="New words", session_duration="900")
     assert "New words" in browser.text
@@ -81,7 +74,7 @@ def test_ic_8_edit_all_but_the_name(browser: Browser, admin: Admin, make: Make) 
 
 
 def test_ic_8_add_preset_policies_and_remove_one(browser: Browser, admin: Admin, make: Make) -> None:
-    made = configuration(make, admin, "Developer", "ReadOnlyAccess")
+    made = make_configuration(make, admin.space, "Developer", "ReadOnlyAccess")
     browser.open(f"/console/configurations/{made.id}").click("Add policy")
     browser.submit("Add", status=400)
     assert "Select at least one preset policy." in browser.text
@@ -96,7 +89,7 @@ def test_ic_8_add_preset_policies_and_remove_one(browser: Browser, admin: Admin,
 
 
 def test_ic_8_deletion_names_what_is_in_the_way(browser: Browser, admin: Admin, make: Make) -> None:
-    made = configuration(make, admin, "Developer", "ReadOnlyAccess")
+    made = make_configuration(make, admin.space, "Developer", "ReadOnlyAccess")
     browser.open(f"/console/configurations/{made.id}/delete")
     assert "cannot be deleted yet" in browser.text
     assert "1 preset policy" in browser.text
@@ -107,7 +100,6 @@ def test_ic_8_deletion_names_what_is_in_the_way(browser: Browser, admin: Admin, 
 
 
 def test_a_strangers_configuration_is_not_found(browser: Browser, admin: Admin, make: Make) -> None:
-    with make.transaction() as session:
-        foreign = configurations.create_configuration(session, SYSTEM, space=make.space("other"), name="Foreign")
+    foreign = make_configuration(make, make.space("other"), "Foreign")
     for path in ("", "/edit", "/delete", "/policies/add", "/policies/ReadOnlyAccess/remove"):
         browser.open(f"/console/configurations/{foreign.id}{path}", status=404)

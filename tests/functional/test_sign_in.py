@@ -100,7 +100,7 @@ def test_the_idp_gets_no_answer_from_a_cache(browser: Browser, sso: Sso) -> None
     assert "SAMLRequest=" in response.location
 
 
-def test_the_binding_cookie_is_for_the_acs_only_and_crosses_sites_on_https(
+def test_the_binding_cookie_is_for_this_space_only_and_crosses_sites_on_https(
     app: Flask, browser: Browser, sso: Sso
 ) -> None:
     cookie = browser.client.get("/saml/acme/login").headers["Set-Cookie"]
@@ -222,9 +222,7 @@ def test_an_answer_counts_once(browser: Browser, make: Make, sso: Sso, alice: Us
     assert last_event(make).reason.startswith("no-such-request")
 
 
-def test_an_assertion_counts_once_even_for_two_requests(
-    browser: Browser, make: Make, sso: Sso, alice: User
-) -> None:
+def test_an_assertion_counts_once_even_for_two_requests(browser: Browser, make: Make, sso: Sso, alice: User) -> None:
     first, second = sso.begin(browser), sso.begin(browser)
     assert sso.post(browser, sso.answer(first, "alice", assertion_id="_same")).status_code == 303
     assert sso.post(browser, sso.answer(second, "alice", assertion_id="_same")).status_code == 403
@@ -255,9 +253,7 @@ def test_the_cookie_of_another_sign_in_does_not_help(
     assert_refused(sso.post(thief, form), make, sso, "other-browser")
 
 
-def test_an_answer_for_one_space_is_refused_by_another(
-    browser: Browser, make: Make, sso: Sso, alice: User
-) -> None:
+def test_an_answer_for_one_space_is_refused_by_another(browser: Browser, make: Make, sso: Sso, alice: User) -> None:
     beta = Sso(make, "beta")
     make.user(beta.space, "alice")
     beta.begin(browser)
@@ -284,9 +280,7 @@ def test_nobody_signs_in_while_sso_is_off(browser: Browser, make: Make, sso: Sso
     assert browser.page.find("a", string="Redirect") is None
 
 
-def test_an_answer_from_the_idp_of_before_is_refused(
-    browser: Browser, make: Make, sso: Sso, alice: User
-) -> None:
+def test_an_answer_from_the_idp_of_before_is_refused(browser: Browser, make: Make, sso: Sso, alice: User) -> None:
     form = sso.answer(sso.begin(browser), "alice")
     sso.trust(TestIdp("https://new.example.test/metadata"))
     assert_refused(sso.post(browser, form), make, sso, "idp-changed")
@@ -299,9 +293,7 @@ def test_an_unknown_space_is_not_found(browser: Browser, sso: Sso) -> None:
 
 
 @pytest.mark.parametrize("target", ["https://evil.example.test/", "//evil.example.test", "/\\evil.test", "x"])
-def test_a_target_elsewhere_leads_to_the_portal(
-    browser: Browser, sso: Sso, alice: User, target: str
-) -> None:
+def test_a_target_elsewhere_leads_to_the_portal(browser: Browser, sso: Sso, alice: User, target: str) -> None:
     assert sso.sign_in(browser, "alice", target).location == "/home"
 
 
@@ -335,9 +327,7 @@ def test_a_session_ends_at_its_time(browser: Browser, sso: Sso, alice: User, set
         assert not is_signed_in(browser)
 
 
-def test_disabling_a_user_ends_its_sessions_at_once(
-    browser: Browser, make: Make, sso: Sso, alice: User
-) -> None:
+def test_disabling_a_user_ends_its_sessions_at_once(browser: Browser, make: Make, sso: Sso, alice: User) -> None:
     sso.sign_in(browser, "alice")
     for enabled in (False, True):
         with make.transaction() as session:
@@ -345,9 +335,7 @@ def test_disabling_a_user_ends_its_sessions_at_once(
         assert not is_signed_in(browser)
 
 
-def test_signing_in_again_ends_the_session_of_before(
-    browser: Browser, make: Make, sso: Sso, alice: User
-) -> None:
+def test_signing_in_again_ends_the_session_of_before(browser: Browser, make: Make, sso: Sso, alice: User) -> None:
     sso.sign_in(browser, "alice")
     old = browser.client.get_cookie("portal_employee")
     assert old is not None
@@ -378,9 +366,7 @@ def test_signing_out_needs_the_form_of_our_page(browser: Browser, sso: Sso, alic
     assert is_signed_in(browser)
 
 
-def test_the_metadata_names_the_configured_addresses_whatever_the_host_header_says(
-    browser: Browser, sso: Sso
-) -> None:
+def test_the_metadata_names_the_configured_addresses_whatever_the_host_header_says(browser: Browser, sso: Sso) -> None:
     for page in ("/saml/acme/metadata", "/saml/acme/idp-metadata"):
         response = browser.client.get(page, headers={"Host": "evil.example.test"})
         assert response.mimetype == "application/samlmetadata+xml"
@@ -418,9 +404,7 @@ def test_what_nobody_answered_is_forgotten(browser: Browser, make: Make, sso: Ss
     assert (count(make, PendingSignIn), count(make, SeenAssertion)) == (1, 0)
 
 
-def test_no_secret_of_a_sign_in_is_stored_in_clear(
-    browser: Browser, make: Make, sso: Sso, alice: User
-) -> None:
+def test_no_secret_of_a_sign_in_is_stored_in_clear(browser: Browser, make: Make, sso: Sso, alice: User) -> None:
     sso.sign_in(browser, "alice")
     sso.begin(browser)
     cookies = [browser.client.get_cookie("portal_employee")]

@@ -149,9 +149,7 @@ def test_ic_17_logging_in_posts_a_signed_response_for_the_role(
     uin, provider = production.uin, access.space.provider_name
     assert assertion.name_id == "alice"
     assert assertion.attributes == {
-        ROLE: (
-            f"qcs::cam::uin/{uin}:roleName/TencentCloudSSO-Reader,qcs::cam::uin/{uin}:saml-provider/{provider}",
-        ),
+        ROLE: (f"qcs::cam::uin/{uin}:roleName/TencentCloudSSO-Reader,qcs::cam::uin/{uin}:saml-provider/{provider}",),
         SESSION_NAME: ("alice",),
     }
     with make.transaction() as session:
@@ -236,4 +234,3 @@ def test_a_long_user_name_is_cut_for_the_session_and_whole_as_the_subject(
     assertion = as_the_account_reads_it(browser, production, form["SAMLResponse"])
     assert assertion.attributes[SESSION_NAME] == (name[:32],)
     assert assertion.name_id == name
-

@@ -6,19 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
-from werkzeug.routing import Rule
+from werkzeug.routing import IntegerConverter, Rule
 
 from portal.web.permissions import PUBLIC_ENDPOINTS, Permission, permission_of
-
-# What may be opened by anybody, and why.
-PUBLIC = {
-    "home.choose_space": "the door",
-    "home.welcome": "the door",
-    "operations.healthz": "for the operator's probes; tells nothing",
-    "operations.readyz": "for the operator's probes; tells nothing",
-    "operations.metrics": "for a collector on the same machine only",
-}
-
 
 def rules(app: Flask) -> Iterator[Rule]:
     for rule in app.url_map.iter_rules():
@@ -27,7 +17,8 @@ def rules(app: Flask) -> Iterator[Rule]:
 
 
 def values(rule: Rule) -> dict[str, object]:
-    return {name: 1 if name == "uin" else "x-000000000000" for name in rule.arguments}
+    numbers = {name for name, converter in rule._converters.items() if isinstance(converter, IntegerConverter)}
+    return {name: 1 if name in numbers else "x-000000000000" for name in rule.arguments}
 
 
 @pytest.fixture(params=["sqlite"])

@@ -35,9 +35,7 @@ class Access:
     make: Make
     space: Space
 
-    def configuration(
-        self, name: str, *policies: str, relay_state: str = "", description: str = ""
-    ) -> Configuration:
+    def configuration(self, name: str, *policies: str, relay_state: str = "", description: str = "") -> Configuration:
         with self.make.transaction() as session:
             configuration = Configuration(
                 space_id=self.space.id,
@@ -104,9 +102,7 @@ class Access:
                 deletion_strategy=DeletionStrategy.DELETE,
                 status=SyncStatus.ENABLED,
             )
-            synced = SyncedUser(
-                user_id=user.id, account_uin=account.uin, space_id=self.space.id, cam_user_name=name
-            )
+            synced = SyncedUser(user_id=user.id, account_uin=account.uin, space_id=self.space.id, cam_user_name=name)
             session.add_all([sync, synced])
         return name
 

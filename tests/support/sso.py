@@ -53,9 +53,7 @@ class Sso:
 
     def trust(self, idp: TestIdp, *, sso_binding: str = "HTTP-Redirect") -> None:
         found = read_certificate(idp.certificate)
-        trusted = TrustedCertificate(
-            found.pem, found.fingerprint, found.subject, found.not_before, found.not_after
-        )
+        trusted = TrustedCertificate(found.pem, found.fingerprint, found.subject, found.not_before, found.not_after)
         with self.make.transaction() as session:
             set_identity_provider(
                 session,
@@ -93,5 +91,3 @@ class Sso:
         response = self.post(browser, self.answer(self.begin(browser, target), user_name))
         assert response.status_code == 303, response.get_data(as_text=True)
         return response
-
-

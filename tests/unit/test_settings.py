@@ -125,6 +125,4 @@ def test_the_default_file_holds_every_default() -> None:
     limits = written.pop("limits")
     assert limits == Limits().model_dump()
     fields = {name: field.default for name, field in Settings.model_fields.items() if name in written}
-    assert {name: str(value) for name, value in written.items()} == {
-        name: str(value) for name, value in fields.items()
-    }
+    assert {name: str(value) for name, value in written.items()} == {name: str(value) for name, value in fields.items()}

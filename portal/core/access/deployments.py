@@ -113,14 +113,16 @@ def undeploy(session: Session, actor: Actor, *, space: Space, deployment: Deploy
     """
     if deployment.space_id != space.id:
         raise NotFound("There is no such deployment in this space.")
-    if deployment.status == DeploymentStatus.UNDEPLOYING:
-        raise Conflict("This deployment is being undeployed already.")
     configuration = session.get_one(Configuration, deployment.configuration_id)
     member = session.get(Member, deployment.account_uin)
     rows = rows_of_deployment(session, space, deployment)
     limits.check("triples_per_batch", len(rows) + 1, what="authorizations in one batch")
     batch_id = new_batch()
     number = queue_revocations(session, actor, space=space, batch_id=batch_id, rows=rows)
+    session.flush()
+    session.refresh(deployment, with_for_update=True)
+    if deployment.status == DeploymentStatus.UNDEPLOYING:
+        raise Conflict("This deployment is being undeployed already.")
     queue_undeployment(
         session,
         actor,

@@ -44,7 +44,7 @@ def withdraw_user(session: Session, actor: Actor, *, user: User) -> None:
         select(UserSync.account_uin, UserSync.deletion_strategy, UserSync.user_id.is_not(None)).where(
             mine | UserSync.group_id.in_(in_groups_of(user.id)), UserSync.status != SyncStatus.DELETING
         )
-    ).tuples()
+    )
     for uin, strategy, _own in sorted(asked, key=lambda row: (row[2], row[1])):
         strategies[uin] = strategy  # the last one decides: the user's own; among groups Keep goes before Delete
     _remove(session, actor, Authorization.user_id == user.id, mine, "user", user.id, user.user_name)
@@ -55,15 +55,15 @@ def withdraw_group(session: Session, actor: Actor, *, group: Group) -> None:
     """The same for a group; to be called while its memberships are still there."""
     mine = UserSync.group_id == group.id
     strategies: dict[int, Any] = dict(
-        session.execute(select(UserSync.account_uin, UserSync.deletion_strategy).where(mine)).tuples().all()
+        session.execute(select(UserSync.account_uin, UserSync.deletion_strategy).where(mine)).all()
     )
     people = session.execute(
         select(User.id, User.user_name)
         .join(Membership, Membership.user_id == User.id)
         .where(Membership.group_id == group.id)
         .order_by(User.number)
-    ).tuples()
-    members = list(people)
+    )
+    members = [(user_id, name) for user_id, name in people]
     _remove(session, actor, Authorization.group_id == group.id, mine, "group", group.id, group.name)
     _queue(session, actor, group.space_id, members, strategies)
 
@@ -95,7 +95,7 @@ def _remove(
 def _queue(
     session: Session, actor: Actor, space_id: str, people: list[tuple[str, str]], strategies: dict[int, Any]
 ) -> None:
-    names = session.execute(select(Member.account_uin, Member.name).where(Member.account_uin.in_(strategies))).tuples()
+    names = session.execute(select(Member.account_uin, Member.name).where(Member.account_uin.in_(strategies)))
     accounts = [(uin, name, None, strategies[uin]) for uin, name in sorted(names)]
     if accounts and people:
         queue_per_user(session, actor, space_id=space_id, batch_id=new_batch(), people=people, accounts=accounts)

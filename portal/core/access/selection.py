@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.core.access.models import Authorization, Configuration, UserSync
@@ -100,7 +100,7 @@ def select_by_ids(
     )
 
 
-def _named(session: Session, statement: Select[Any]) -> list[Named]:
+def _named(session: Session, statement: Any) -> list[Named]:
     return [Named(str(key), name) for key, name in session.execute(statement)]
 
 
@@ -122,7 +122,7 @@ def existing_syncs(session: Session, space: Space, picked: Selection, *, most: i
     return _first(session, _existing(space, picked, UserSync), UserSync.id, most)
 
 
-def _existing(space: Space, picked: Selection, model: Any) -> Select[Any]:
+def _existing(space: Space, picked: Selection, model: Any) -> Any:
     return (
         select(func.coalesce(User.user_name, Group.name), Member.name)
         .select_from(model)
@@ -137,9 +137,7 @@ def _existing(space: Space, picked: Selection, model: Any) -> Select[Any]:
     )
 
 
-def _first(
-    session: Session, statement: Select[Any], key: ColumnElement[Any] | Any, most: int
-) -> tuple[int, list[Existing]]:
+def _first(session: Session, statement: Any, key: Any, most: int) -> tuple[int, list[Existing]]:
     total = session.scalar(select(func.count()).select_from(statement.add_columns(key.label("key")).subquery())) or 0
     return total, [Existing(*row) for row in session.execute(statement.order_by(key).limit(most))]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
@@ -22,7 +22,7 @@ def open_session(
     principal: CamRole | CamUser,
     session_name: str,
     provider_name: str,
-    expires_at: datetime,
+    duration: timedelta,
     assertion_id: str,
     assertion_expires: datetime,
 ) -> tuple[CamSession, str]:
@@ -31,7 +31,7 @@ def open_session(
     The assertion is remembered until `assertion_expires`. Raises Forbidden when the account took it before.
     """
     _use_once(session, principal.account_uin, assertion_id, assertion_expires)
-    token = new_token()
+    token, now = new_token(), clock.now()
     opened = CamSession(
         token_hash=hash_token(token),
         account_uin=principal.account_uin,
@@ -39,8 +39,8 @@ def open_session(
         user_uin=principal.uin if isinstance(principal, CamUser) else None,
         session_name=session_name,
         provider_name=provider_name,
-        started_at=clock.now(),
-        expires_at=expires_at,
+        started_at=now,
+        expires_at=now + duration,
     )
     session.add(opened)
     session.flush()

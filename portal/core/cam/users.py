@@ -131,8 +131,12 @@ def synchronize_cam_user(
 
 
 def release_cam_user(session: Session, actor: Actor, *, cam_user: CamUser, manager: str) -> None:
-    """The user stays as one of the account's own, with what it was granted there (IC-14, deletion policy Keep)."""
+    """The user stays as one of the account's own, with what it was granted there (IC-14, deletion policy Keep).
+
+    The portal opens it no longer, so the sessions that it opened end.
+    """
     check_manager(f"The CAM user {cam_user.name}", cam_user.managed_by, manager)
+    _end_sign_ins(session, cam_user)
     cam_user.type, cam_user.managed_by, cam_user.managed_for = SUB_USER, None, None
     session.flush()
     _record(session, actor, "cam_user.release", cam_user)

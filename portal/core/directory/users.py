@@ -47,9 +47,7 @@ def create_user(
     values: Sequence[UserValue] = (),
 ) -> User:
     """Raises Invalid (rule of a field), Conflict (name or e-mail taken, field names which), LimitReached."""
-    if not _USER_NAME.fullmatch(user_name):
-        raise Invalid("A username has 1 to 64 letters, digits and the characters + = , . @ - _", field="user_name")
-    _check_not_taken(session, space.id, User.user_name_key, fold(user_name), "user_name", f"A user named {user_name}")
+    _check_user_name(session, space.id, user_name)
     count = session.scalar(select(func.count()).select_from(User).where(User.space_id == space.id)) or 0
     limits.check("users_per_space", count + 1, what="users")
     user = User(
@@ -81,8 +79,8 @@ def create_user(
 def update_user(
     session: Session, actor: Actor, *, user: User, values: Sequence[UserValue] | None = None, **changes: Any
 ) -> User:
-    """Changes named fields (all but the user name, which is immutable; SCIM may change its case). `values` replaces
-    all entries.
+    """Changes named fields (of a Manual user all but the user name, IC-3; the IdP may rename whom it pushed). `values`
+    replaces all entries.
 
     Raises Forbidden when the actor may not touch a user of this source, Invalid, Conflict.
     """
@@ -164,11 +162,22 @@ def _apply(session: Session, user: User, **changes: Any) -> None:
                 value = value or None
         if name == "email" and value:
             _check_email(session, user, value)
-        if name == "user_name" and fold(value) != user.user_name_key:
-            raise Invalid("A username cannot be changed.", field="user_name")
+        if name == "user_name" and value != user.user_name:
+            if user.source != Source.SCIM:
+                raise Invalid("A username cannot be changed.", field="user_name")
+            _check_user_name(session, user.space_id, value, user)
+            user.user_name_key = fold(value)
         setattr(user, name, value)
     user.display_name_key = fold(user.display_name or "")
     user.email_key = fold(user.email) if user.email else None
+
+
+def _check_user_name(session: Session, space_id: str, name: str, user: User | None = None) -> None:
+    if not _USER_NAME.fullmatch(name):
+        raise Invalid("A username has 1 to 64 letters, digits and the characters + = , . @ - _", field="user_name")
+    if user is None or fold(name) != user.user_name_key:
+        with session.no_autoflush:
+            _check_not_taken(session, space_id, User.user_name_key, fold(name), "user_name", f"A user named {name}")
 
 
 def _check_email(session: Session, user: User, email: str) -> None:

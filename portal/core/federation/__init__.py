@@ -1,6 +1,7 @@
-"""Trust in the enterprise IdP, sign-in sessions, seen assertions, SCIM credentials, our own SAML keys (IC-6, IC-7, IC-16).
+"""Trust in the enterprise IdP, sign-in sessions, seen assertions, SCIM credentials, our own SAML keys.
 
-    begin_sign_in     pending row: request id, browser binding, RelayState token, target page
-    finish_sign_in    pending row taken out at the first answer, assertion id seen once, an enabled user of that name -> SignIn row
-    end_sign_in       sign-out, deactivation, expiry
+begin_sign_in     pending row: request id, browser binding, RelayState token, target page
+take_pending      taken out at the first answer, right or wrong
+finish_sign_in    assertion id seen once, an enabled user of that name -> SignIn row
+sign_out, end     sign-out; disabling a user ends all its sessions (IC-6, IC-7, IC-16)
 """

@@ -20,9 +20,7 @@ from portal.core.space.models import Space
 def organization_of(session: Session, account: str) -> Organization | None:
     """What an administrator types to say where: the name of the space, or the number of the admin account."""
     found = session.scalar(
-        select(Organization)
-        .join(Space, Space.organization_id == Organization.id)
-        .where(Space.name == account)
+        select(Organization).join(Space, Space.organization_id == Organization.id).where(Space.name == account)
     )
     if found is None and account.isascii() and account.isdigit() and len(account) <= 18:
         found = session.scalar(select(Organization).where(Organization.admin_uin == int(account)))
@@ -32,9 +30,7 @@ def organization_of(session: Session, account: str) -> Organization | None:
 def usual_account(session: Session) -> str:
     """What that is in an installation with one organization, so that nobody has to type it; else empty."""
     found = session.execute(
-        select(Organization.admin_uin, Space.name)
-        .outerjoin(Space, Space.organization_id == Organization.id)
-        .limit(2)
+        select(Organization.admin_uin, Space.name).outerjoin(Space, Space.organization_id == Organization.id).limit(2)
     ).all()
     return str(found[0].name or found[0].admin_uin) if len(found) == 1 else ""
 
@@ -75,9 +71,7 @@ def sign_out_administrator(
     _record(session, actor, "administrator.sign-out", cam_user, organization)
 
 
-def _record(
-    session: Session, actor: Actor, action: str, cam_user: CamUser, organization: Organization
-) -> None:
+def _record(session: Session, actor: Actor, action: str, cam_user: CamUser, organization: Organization) -> None:
     audit.record(
         session,
         replace(actor, kind="administrator", id=str(cam_user.uin), name=cam_user.name),

@@ -43,8 +43,7 @@ def current(session: Session, space: Space) -> TrustedIdentityProvider | None:
         return None
     rows = session.scalars(_certificates(space).order_by(IdentityProviderCertificate.added_at))
     certificates = tuple(
-        TrustedCertificate(row.pem, row.fingerprint, row.subject, row.not_before, row.not_after)
-        for row in rows
+        TrustedCertificate(row.pem, row.fingerprint, row.subject, row.not_before, row.not_after) for row in rows
     )
     return TrustedIdentityProvider(idp.entity_id, idp.sso_url, idp.sso_binding, certificates, idp.updated_at)
 
@@ -65,9 +64,7 @@ def set_identity_provider(
     """
     wanted = {certificate.fingerprint: certificate for certificate in certificates}
     if not wanted:
-        raise Invalid(
-            "The identity provider needs at least one certificate for signing.", field="certificate"
-        )
+        raise Invalid("The identity provider needs at least one certificate for signing.", field="certificate")
     limits.check("idp_certificates_per_space", len(wanted), what="IdP certificates per space")
     idp = session.get(IdentityProvider, space.id)
     before = idp.entity_id if idp else ""

@@ -11,9 +11,7 @@ from portal.core.federation.models import SamlKey
 from portal.core.space.models import Space
 
 
-def create_key(
-    session: Session, *, space: Space, private_key: str, certificate: str, secret_key: str
-) -> SamlKey:
+def create_key(session: Session, *, space: Space, private_key: str, certificate: str, secret_key: str) -> SamlKey:
     """Keep a key pair (PEM) for `space`, the private part sealed with PORTAL_SECRET_KEY."""
     key = SamlKey(
         space_id=space.id,
@@ -38,7 +36,5 @@ def signing_key(session: Session, space: Space, *, secret_key: str) -> tuple[str
 def certificates(session: Session, space: Space) -> list[str]:
     """The certificates (PEM) of all keys of a space, newest first: what its metadata shows."""
     return list(
-        session.scalars(
-            select(SamlKey.certificate).where(SamlKey.space_id == space.id).order_by(SamlKey.id.desc())
-        )
+        session.scalars(select(SamlKey.certificate).where(SamlKey.space_id == space.id).order_by(SamlKey.id.desc()))
     )

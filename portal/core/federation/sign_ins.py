@@ -147,9 +147,7 @@ def start(
 def end(session: Session, token_hash: str) -> None:
     """End one session, whoever's it is; nothing happens when it has ended."""
     session.execute(
-        update(SignIn)
-        .where(SignIn.token_hash == token_hash, SignIn.ended_at.is_(None))
-        .values(ended_at=clock.now())
+        update(SignIn).where(SignIn.token_hash == token_hash, SignIn.ended_at.is_(None)).values(ended_at=clock.now())
     )
 
 
@@ -185,9 +183,7 @@ def _forget_expired(session: Session, space: Space) -> None:
     )
     for statement in (
         delete(PendingSignIn).where(PendingSignIn.request_id.in_(pending)),
-        delete(SeenAssertion).where(
-            SeenAssertion.space_id == space.id, SeenAssertion.assertion_id.in_(seen)
-        ),
+        delete(SeenAssertion).where(SeenAssertion.space_id == space.id, SeenAssertion.assertion_id.in_(seen)),
     ):
         session.execute(statement, execution_options={"synchronize_session": False})
 
@@ -203,6 +199,4 @@ def _forget_ended(session: Session, user: User) -> None:
 
 def _record(session: Session, actor: Actor, action: str, user: User) -> None:
     person = replace(actor, kind="employee", id=user.id, name=user.user_name)
-    audit.record(
-        session, person, action, target_type="user", target_id=user.id, target_name=user.user_name
-    )
+    audit.record(session, person, action, target_type="user", target_id=user.id, target_name=user.user_name)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from portal.core import audit, limits
 from portal.core.access.models import Authorization, Deployment, SyncedUser, UserSync
 from portal.core.actor import Actor
-from portal.core.cam.models import CamAttachment, CamRole, HolderType
+from portal.core.cam import roles
 from portal.core.errors import Conflict, Invalid
 from portal.core.organization import names, queries
 from portal.core.organization.models import Account, Department, Member, Organization
@@ -21,6 +21,8 @@ from portal.core.organization.queries import MemberRow
 from portal.core.text import fold
 
 ACCESS_ROLE = "OrganizationAccessControlRole"
+MANAGER = "organization"
+"""Roles of the organization are read-only in the account, like those of the Identity Center (CAM-4)."""
 
 
 def create_member(
@@ -56,7 +58,7 @@ def create_member(
         )
     )
     _flush(session, name)
-    _trust_admin_account(session, account, organization)
+    _trust_admin_account(session, actor, account, organization)
     _record(session, actor, "member.create", organization, account.uin, name, department=department.name)
     return account
 
@@ -143,11 +145,14 @@ def _held(session: Session, uins: Sequence[int]) -> dict[int, list[str]]:
     return found
 
 
-def _trust_admin_account(session: Session, account: Account, organization: Organization) -> None:
-    role = CamRole(
+def _trust_admin_account(session: Session, actor: Actor, account: Account, organization: Organization) -> None:
+    roles.ensure_role(
+        session,
+        actor,
         account_uin=account.uin,
         name=ACCESS_ROLE,
         description="The admin account of the organization reaches this account by it.",
+        role_type="user",
         trust={
             "version": "2.0",
             "statement": [
@@ -158,19 +163,10 @@ def _trust_admin_account(session: Session, account: Account, organization: Organ
                 }
             ],
         },
+        session_duration=3600,
+        policies=("AdministratorAccess",),
+        manager=MANAGER,
     )
-    session.add(role)
-    session.flush()
-    session.add(
-        CamAttachment(
-            holder_type=HolderType.ROLE,
-            holder_id=role.id,
-            policy_type="System",
-            policy_name="AdministratorAccess",
-            account_uin=account.uin,
-        )
-    )
-    session.flush()
 
 
 def _check_chosen(uins: Sequence[int]) -> None:

@@ -61,13 +61,9 @@ def activate(
         session.flush()
     except IntegrityError as error:  # somebody else was quicker
         raise Conflict("The name is taken, or this organization has a space already.", field="name") from error
-    saml_keys.create_key(
-        session, space=space, private_key=private_key, certificate=certificate, secret_key=secret_key
-    )
+    saml_keys.create_key(session, space=space, private_key=private_key, certificate=certificate, secret_key=secret_key)
     _ensure_linked_role(session, organization)
-    audit.record(
-        session, actor, "space.activate", target_type="space", target_id=space.id, target_name=space.name
-    )
+    audit.record(session, actor, "space.activate", target_type="space", target_id=space.id, target_name=space.name)
     return space
 
 

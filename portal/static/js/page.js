@@ -59,6 +59,7 @@ for (const input of document.querySelectorAll("[data-filter]")) {
   input.addEventListener("input", () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const row of rows) row.hidden = !words.every((word) => (row.dataset.text ?? row.textContent).toLowerCase().includes(word));
+    input.parentElement.classList.toggle("filtered-out", rows.every((row) => row.hidden));
   });
 }
 

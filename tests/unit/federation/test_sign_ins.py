@@ -67,9 +67,7 @@ def test_of_many_answers_at_the_same_moment_one_finds_the_request(database: Data
         assert sum(threads.map(take, range(8))) == 1
 
 
-def test_of_many_equal_assertions_at_the_same_moment_one_is_taken(
-    database: Database, make: Make, space: Space
-) -> None:
+def test_of_many_equal_assertions_at_the_same_moment_one_is_taken(database: Database, make: Make, space: Space) -> None:
     make.user(space, "alice")
     pending = begin(database, space, "_r")
 
@@ -84,9 +82,7 @@ def test_of_many_equal_assertions_at_the_same_moment_one_is_taken(
     assert sorted(answers) == ["in"] + ["replayed"] * 7
 
 
-def test_the_same_assertion_id_is_another_one_in_another_space(
-    database: Database, make: Make, space: Space
-) -> None:
+def test_the_same_assertion_id_is_another_one_in_another_space(database: Database, make: Make, space: Space) -> None:
     for one in (space, make.space("beta")):
         make.user(one, "alice")
         assert finish(database, one, begin(database, one, f"_{one.name}"), "_a")

@@ -17,12 +17,8 @@ def organization(session: Session) -> Organization:
     return organizations.create_organization(session, SYSTEM, name="Acme Corp")
 
 
-def add(
-    session: Session, organization: Organization, parent: Department, name: str, **fields: str
-) -> Department:
-    return departments.create_department(
-        session, SYSTEM, organization=organization, parent=parent, name=name, **fields
-    )
+def add(session: Session, organization: Organization, parent: Department, name: str, **fields: str) -> Department:
+    return departments.create_department(session, SYSTEM, organization=organization, parent=parent, name=name, **fields)
 
 
 def test_org_1_an_organization_begins_with_its_admin_account_under_root(session, organization):
@@ -81,9 +77,7 @@ def test_dep_1_siblings_have_different_names_without_regard_to_case(session, org
         add(session, organization, root, "SALES")
     assert refusal.value.field == "name"
     with pytest.raises(Conflict):
-        departments.update_department(
-            session, SYSTEM, organization=organization, department=other, name="sales"
-        )
+        departments.update_department(session, SYSTEM, organization=organization, department=other, name="sales")
     assert add(session, organization, sales, "Sales").parent_id == sales.id
     departments.update_department(session, SYSTEM, organization=organization, department=sales, name="SALES")
     assert sales.name == "SALES"

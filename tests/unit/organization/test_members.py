@@ -41,9 +41,7 @@ def test_mem_4_a_created_member_is_an_account_that_trusts_the_admin_account(sess
     )
     role = session.scalars(select(CamRole).where(CamRole.account_uin == account.uin)).one()
     assert role.name == "OrganizationAccessControlRole"
-    assert role.trust["statement"][0]["principal"] == {
-        "qcs": [f"qcs::cam::uin/{organization.admin_uin}:root"]
-    }
+    assert role.trust["statement"][0]["principal"] == {"qcs": [f"qcs::cam::uin/{organization.admin_uin}:root"]}
     attachment = session.scalars(select(CamAttachment).where(CamAttachment.holder_id == role.id)).one()
     assert attachment.policy_name == "AdministratorAccess"
 
@@ -102,9 +100,7 @@ def test_mem_1_members_are_found_by_name_and_account_id_and_sorted(session, orga
 def test_dep_2_members_move_between_departments(session, organization):
     shop, lab = add(session, organization, "shop"), add(session, organization, "lab")
     root = queries.root(session, organization)
-    sales = departments.create_department(
-        session, SYSTEM, organization=organization, parent=root, name="Sales"
-    )
+    sales = departments.create_department(session, SYSTEM, organization=organization, parent=root, name="Sales")
 
     def move(*uins: int) -> list[str]:
         moved = members.move_members(session, SYSTEM, organization=organization, department=sales, uins=uins)
@@ -129,9 +125,7 @@ def test_mem_2_members_are_removed_together(session, organization):
 def test_mem_2_the_admin_account_is_never_removed(session, organization):
     shop = add(session, organization, "shop")
     with pytest.raises(Conflict, match="admin account"):
-        members.remove_members(
-            session, SYSTEM, organization=organization, uins=[shop.uin, organization.admin_uin]
-        )
+        members.remove_members(session, SYSTEM, organization=organization, uins=[shop.uin, organization.admin_uin])
     assert queries.tree(session, organization).total == 2
 
 

@@ -57,9 +57,7 @@ def trust(session: Session, space: Space, *certificates: TrustedCertificate) -> 
 
 def test_ic_1_activation_makes_the_space_its_key_and_the_service_linked_role(session: Session, make: Make) -> None:
     organization = make.organization()
-    space = activate_space(
-        session, SYSTEM, organization=organization, name="acme", secret_key=make.secret_key
-    )
+    space = activate_space(session, SYSTEM, organization=organization, name="acme", secret_key=make.secret_key)
     assert queries.find(session, "acme") is space
     private_key, certificate = saml_keys.signing_key(session, space, secret_key=make.secret_key)
     assert private_key.startswith("-----BEGIN PRIVATE KEY-----")

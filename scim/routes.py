@@ -1,0 +1,275 @@
+"""The HTTP edge of SCIM: one address for all spaces, the bearer credential tells which (RFC 7644 section 3).
+
+A thin layer: one set of handlers for users and groups. Errors below /scim/ are SCIM errors, whoever raised them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import structlog
+from flask import Blueprint, Flask, Response, current_app, g, request
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from portal.core.actor import Actor
+from portal.core.errors import Error, Forbidden
+from portal.core.federation import scim_credentials
+from portal.web.errors import render_errors_by
+from portal.web.permissions import Permission, requires
+from portal.web.transactions import database, db, refused
+from scim import casting, discovery, filters, resources
+from scim.errors import ScimError, error_body, invalid_syntax, invalid_value, of_the_heart
+from scim.parsing import parse
+from scim.projection import Projection, projection
+from scim.resources import KINDS, Door, Resources, Row
+
+PREFIX = "/scim/v2"
+LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+_JSON = ("application/scim+json", "application/json")
+_MOST = 10**9
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+log = structlog.get_logger()
+blueprint = Blueprint("scim", __name__, url_prefix=PREFIX)
+
+
+def _route(method: str, suffix: str = "") -> Callable[[View], View]:
+    """One view for both: `kind` is Users or Groups."""
+
+    def add(view: View) -> View:
+        for kind in KINDS:
+            blueprint.add_url_rule(f"/{kind}{suffix}", view_func=view, methods=[method], defaults={"kind": kind})
+        return view
+
+    return add
+
+
+def setup_scim(app: Flask) -> None:
+    app.register_blueprint(blueprint)
+    app.extensions["csrf"].exempt(blueprint)
+    app.register_error_handler(ScimError, _answer_error)
+    render_errors_by(app, "/scim/", _render)
+
+
+@blueprint.before_request
+def authenticate() -> None:
+    """The secret comes as a bearer token; Okta sends a wrong one without the word Bearer."""
+    words = request.headers.get("Authorization", "").split()
+    secret = words[1] if len(words) == 2 and words[0].lower() == "bearer" else ""
+    if not secret:
+        raise ScimError(401, "A SCIM credential is needed as a bearer token.")
+    try:
+        credential, space = scim_credentials.space_of_secret(db(), secret)
+    except Forbidden as error:
+        raise ScimError(401, error.message) from None
+    actor = Actor(
+        "scim", credential.id, "SCIM", space.organization_id, request.remote_addr or "", g.get("request_id", "")
+    )
+    base = current_app.extensions["settings"].base_url + PREFIX
+    g.scim = Door(db(), actor, space, base)
+    if scim_credentials.use_is_due(credential):
+        g.scim_use = credential.id
+
+
+@blueprint.teardown_request
+def note_use(_error: BaseException | None) -> None:
+    """After the answer, in a transaction of its own, so that a GET stays a reader."""
+    credential_id = g.pop("scim_use", None)
+    if credential_id is not None:
+        try:
+            with database.transaction() as session:
+                scim_credentials.note_use(session, credential_id)
+        except OperationalError:
+            log.warning("scim.use_not_noted", credential=credential_id)
+
+
+@_route("GET")
+@requires(Permission.SCIM_CREDENTIAL)
+def search(kind: str) -> Response:
+    return _search(KINDS[kind], request.args)
+
+
+@_route("POST", "/.search")
+@requires(Permission.SCIM_CREDENTIAL)
+def search_by_post(kind: str) -> Response:
+    """The same question in a body (RFC 7644 section 3.4.3): filters hold personal data, URLs get logged."""
+    return _search(KINDS[kind], {key: _text(value) for key, value in _body().items() if value is not None})
+
+
+def _search(found: Resources, asked: Mapping[str, str]) -> Response:
+    start, count = _integer(asked, "startIndex", 1), _integer(asked, "count", discovery.DEFAULT_COUNT)
+    start, count = min(max(start, 1), _MOST), min(max(count, 0), discovery.MAX_COUNT)
+    condition = filters.where(found.type, parse(asked["filter"])) if "filter" in asked else None
+    order = filters.order_by(found.type, asked["sortBy"]) if asked.get("sortBy") else None
+    if order is not None and asked.get("sortOrder", "").lower() == "descending":
+        order = order.desc()
+    total, rows = resources.find(g.scim, found, condition=condition, order=order, start=start, count=count)
+    return _list(found.shown(g.scim, rows, _projection(found, asked)) if rows else [], total, start)
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@_route("POST")
+@requires(Permission.SCIM_CREDENTIAL)
+def create(kind: str) -> Response:
+    row = KINDS[kind].create(g.scim, _body())
+    return _resource(KINDS[kind], row, 201)
+
+
+@_route("GET", "/<row_id>")
+@requires(Permission.SCIM_CREDENTIAL)
+def read(kind: str, row_id: str) -> Response:
+    row = resources.get(g.scim, KINDS[kind], row_id)
+    if _names(request.headers.get("If-None-Match"), row):
+        return _headed(Response(status=304), KINDS[kind], row)
+    return _resource(KINDS[kind], row)
+
+
+@_route("PUT", "/<row_id>")
+@requires(Permission.SCIM_CREDENTIAL)
+def replace(kind: str, row_id: str) -> Response:
+    row = _locked(KINDS[kind], row_id)
+    KINDS[kind].replace(g.scim, row, _body())
+    return _resource(KINDS[kind], row)
+
+
+@_route("PATCH", "/<row_id>")
+@requires(Permission.SCIM_CREDENTIAL)
+def change(kind: str, row_id: str) -> Response:
+    """A user comes back whole; a group does not (204), it may be big, unless certain attributes are asked for."""
+    row = _locked(KINDS[kind], row_id)
+    KINDS[kind].change(g.scim, row, _body())
+    if kind == "Groups" and not request.args.keys() & {"attributes", "excludedAttributes"}:
+        return _headed(Response(status=204), KINDS[kind], row)
+    return _resource(KINDS[kind], row)
+
+
+@_route("DELETE", "/<row_id>")
+@requires(Permission.SCIM_CREDENTIAL)
+def delete(kind: str, row_id: str) -> Response:
+    KINDS[kind].delete(g.scim, _locked(KINDS[kind], row_id))
+    return Response(status=204)
+
+
+@blueprint.post("/.search", endpoint="search_everything")
+@blueprint.post("/Bulk", endpoint="bulk")
+@blueprint.route("/Me", endpoint="me", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+@requires(Permission.SCIM_CREDENTIAL)
+def not_offered() -> Response:
+    """RFC 7644 sections 3.4.3, 3.7 and 3.11: what a server does not do, it answers with 501."""
+    raise ScimError(501, "This server searches users and groups apart, takes no bulk requests and knows no /Me.")
+
+
+@blueprint.get("/ServiceProviderConfig")
+@requires(Permission.SCIM_CREDENTIAL)
+def service_provider_config() -> Response:
+    return _answer(discovery.service_provider_config(g.scim.base))
+
+
+@blueprint.get("/ResourceTypes", defaults={"name": ""})
+@blueprint.get("/ResourceTypes/<name>")
+@requires(Permission.SCIM_CREDENTIAL)
+def resource_types(name: str) -> Response:
+    return _documents(discovery.resource_types(g.scim.base), name)
+
+
+@blueprint.get("/Schemas", defaults={"name": ""})
+@blueprint.get("/Schemas/<name>")
+@requires(Permission.SCIM_CREDENTIAL)
+def schemas(name: str) -> Response:
+    return _documents(discovery.schemas(g.scim.base), name)
+
+
+def _documents(documents: list[discovery.Document], name: str) -> Response:
+    if "filter" in request.args:
+        raise ScimError(403, "Discovery documents cannot be filtered.")
+    if not name:
+        return _list(documents, len(documents), 1)
+    found = next((document for document in documents if document["id"].lower() == name.lower()), None)
+    if found is None:
+        raise ScimError(404, f"There is no document {name[:128]!r}.")
+    return _answer(found)
+
+
+def _body() -> Mapping[str, Any]:
+    if request.mimetype and request.mimetype not in _JSON:
+        raise ScimError(415, f"The body is {_JSON[0]} or {_JSON[1]}.")
+    try:
+        body = json.loads(request.get_data(), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise invalid_syntax("The body is not JSON.") from None
+    if not isinstance(body, dict):
+        raise invalid_syntax("The body is a JSON object.")
+    return body
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _integer(asked: Mapping[str, str], name: str, default: int) -> int:
+    text = asked.get(name, "").strip()
+    if not text:
+        return default
+    if not text.lstrip("+-").isdecimal() or len(text) > 18:
+        raise invalid_value(f"{name} is a whole number.")
+    return int(text)
+
+
+def _projection(found: Resources, asked: Mapping[str, str]) -> Projection:
+    return projection(found.type, asked.get("attributes", ""), asked.get("excludedAttributes", ""))
+
+
+def _locked(found: Resources, row_id: str) -> Row:
+    row = resources.get(g.scim, found, row_id, lock=True)
+    wanted = request.headers.get("If-Match")
+    if wanted is not None and not _names(wanted, row):
+        raise ScimError(412, "It has been changed in the meantime: read it again.")
+    return row
+
+
+def _names(header: str | None, row: Row) -> bool:
+    """Whether an If-Match or If-None-Match names the row's version; weak tags, so `W/` does not count."""
+    tags = {tag.strip().removeprefix("W/") for tag in (header or "").split(",")}
+    return "*" in tags or casting.etag(row).removeprefix("W/") in tags
+
+
+def _resource(found: Resources, row: Row, status: int = 200) -> Response:
+    (shown,) = found.shown(g.scim, [row], _projection(found, request.args))
+    return _headed(_answer(shown, status), found, row)
+
+
+def _headed(response: Response, found: Resources, row: Row) -> Response:
+    response.headers["Location"] = casting.location(found.type, row, g.scim.base)
+    response.headers["ETag"] = casting.etag(row)
+    return response
+
+
+def _list(shown: list[Any], total: int, start: int) -> Response:
+    body = {"schemas": [LIST_SCHEMA], "totalResults": total, "startIndex": start, "itemsPerPage": len(shown)}
+    return _answer(body | {"Resources": shown})
+
+
+def _answer(body: Mapping[str, Any], status: int = 200) -> Response:
+    return Response(json.dumps(body, ensure_ascii=False, separators=(",", ":")), status, mimetype=_JSON[0])
+
+
+def _answer_error(error: ScimError) -> Response:
+    if "scim" in g and request.method not in ("GET", "HEAD"):
+        refused(g.scim.actor, f"scim.{request.endpoint or ''}".replace("scim.scim.", "scim."), error.detail)
+    response = _answer(error_body(error), error.status)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="SCIM"'
+    return response
+
+
+def _render(status: int, message: str, error: Exception) -> Response:
+    """What the rest of the house would answer as a page."""
+    if isinstance(error, IntegrityError):  # two requests at the same time: the index decided against this one
+        return _answer_error(ScimError(409, "It exists already.", "uniqueness"))
+    return _answer_error(of_the_heart(error) if isinstance(error, Error) else ScimError(status, message))

@@ -1,0 +1,165 @@
+"""The wizards of CAM role and CAM user synchronization, as an administrator fills them in (IC-12, IC-14)."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import func, select
+
+from portal.core.access.models import Authorization, Task, UserSync
+from portal.core.database import Database
+from portal.settings import Settings
+from portal.worker.engine import run_until_idle
+from tests.support.admin import READ_ONLY, Admin, sign_in
+from tests.support.browser import Browser
+from tests.support.granting import grant, make_configuration
+from tests.support.make import Make
+
+ROLES = "Configure CAM role synchronization"
+USERS = "Configure CAM user synchronization"
+
+
+@pytest.fixture
+def admin(browser: Browser, make: Make) -> Admin:
+    return sign_in(browser, make)
+
+
+def count(database: Database, model: type) -> int:
+    with database.transaction(write=False) as session:
+        return session.scalar(select(func.count()).select_from(model)) or 0
+
+
+def test_ic_12_three_steps_make_one_task_per_triple(
+    browser: Browser, admin: Admin, make: Make, database: Database, settings: Settings
+) -> None:
+    shop, lab = make.account(admin.space, "shop"), make.account(admin.space, "lab")
+    alice, team = make.user(admin.space, "alice"), make.group(admin.space, "team")
+    reader = make_configuration(make, admin.space, "Reader", "ReadOnlyAccess")
+    browser.open("/console/accounts").submit(ROLES, account=[shop.uin, lab.uin])
+    assert "For 2 accounts: lab, shop" in browser.text
+    browser.submit("Next", user=[alice.id], group=[team.id])
+    browser.submit("Next", configuration=[reader.id])
+    assert "Starts 4 tasks: 2 accounts × 2 users and groups × 1 configuration." in browser.text
+    assert "exists already" not in browser.text
+    assert count(database, Task) == 0
+    browser.submit("Submit")
+    assert "0 of 4 tasks done." in browser.text
+    run_until_idle(database, settings)
+    browser.click("Refresh")
+    assert "Finished: all 4 tasks succeeded." in browser.text
+    assert browser.page.find(attrs={"data-settled": True})
+    assert count(database, Authorization) == 4
+
+
+def test_ic_12_existing_authorizations_are_named_before_and_fail_after(
+    browser: Browser, admin: Admin, make: Make, database: Database, settings: Settings
+) -> None:
+    shop, alice, bob = make.account(admin.space, "shop"), make.user(admin.space, "alice"), make.user(admin.space, "bob")
+    reader = make_configuration(make, admin.space, "Reader", "ReadOnlyAccess")
+    grant(make, admin.space, accounts=[shop], principals=[alice], configurations=[reader])
+    run_until_idle(database, settings)
+    browser.open(f"/console/grant-roles/configurations?account={shop.uin}&user={alice.id}&user={bob.id}")
+    browser.submit("Next", configuration=[reader.id])
+    assert "1 authorization exists already and will fail" in browser.text
+    assert "alice in shop as Reader" in browser.text
+    browser.submit("Submit")
+    run_until_idle(database, settings)
+    browser.click("Refresh")
+    assert "Finished: 1 task failed, the others succeeded." in browser.text
+    assert "The authorization already exists" in browser.text
+
+
+def test_the_selection_survives_search_pages_and_going_back(browser: Browser, admin: Admin, make: Make) -> None:
+    shop = make.account(admin.space, "shop")
+    people = [make.user(admin.space, f"person{number:02}") for number in range(25)]
+    reader = make_configuration(make, admin.space, "Reader")
+    browser.open(f"/console/grant-roles?account={shop.uin}")
+    browser.submit("Next page", user=[people[0].id])
+    assert "1 more selected, not in this view" in browser.text
+    browser.submit("Search", user_q="person07")
+    browser.submit("Search", user=[people[0].id, people[7].id], user_q="nobody of that name")
+    assert "2 more selected" in browser.text
+    browser.submit("Next")
+    browser.submit("Back", configuration=[reader.id])
+    assert "Selected: users 2 , user groups 0" in browser.text
+    browser.submit("Next").submit("Next")
+    assert "person00, person07" in browser.text
+    assert "Reader" in browser.text
+
+
+def test_all_matching_accounts_travel_as_the_query(browser: Browser, admin: Admin, make: Make) -> None:
+    for number in range(23):
+        make.account(admin.space, f"shop{number:02}")
+    alice, reader = make.user(admin.space, "alice"), make_configuration(make, admin.space, "Reader")
+    browser.open("/console/accounts?q=shop").click("Select all 23")
+    browser.submit(ROLES)
+    assert "For 23 accounts" in browser.text
+    assert not browser.page.find_all(attrs={"name": "account"})
+    browser.submit("Next", user=[alice.id]).submit("Next", configuration=[reader.id])
+    assert "Starts 23 tasks" in browser.text
+
+
+def test_every_step_says_what_is_missing(browser: Browser, admin: Admin, make: Make, database: Database) -> None:
+    shop, alice = make.account(admin.space, "shop"), make.user(admin.space, "alice")
+    browser.open("/console/accounts").submit(ROLES)
+    assert "Select at least one account first." in browser.text
+    browser.submit(ROLES, account=[shop.uin])
+    browser.submit("Next", status=400)
+    assert "Select at least one user or user group." in browser.text
+    browser.submit("Next", user=[alice.id])
+    assert "There are no permission configurations yet." in browser.text
+    browser.submit("Next", status=400)
+    assert "Select at least one permission configuration." in browser.text
+    assert count(database, Task) == 0
+
+
+def test_ids_of_others_fall_out_of_the_selection(browser: Browser, admin: Admin, make: Make) -> None:
+    other = make.space("other")
+    stranger, foreign = make.user(other, "stranger"), make.account(other, "foreign")
+    shop = make.account(admin.space, "shop")
+    browser.open(f"/console/grant-roles?account={foreign.uin}")
+    assert "Select at least one account first." in browser.text
+    browser.open(f"/console/grant-roles/configurations?account={shop.uin}&user={stranger.id}", status=400)
+    assert "stranger" not in browser.text
+
+
+def test_ic_14_three_steps_make_one_task_per_pair(
+    browser: Browser, admin: Admin, make: Make, database: Database, settings: Settings
+) -> None:
+    shop, alice = make.account(admin.space, "shop"), make.user(admin.space, "alice")
+    team = make.group(admin.space, "team", [make.user(admin.space, "bob")])
+    browser.open("/console/accounts").submit(USERS, account=[shop.uin])
+    browser.submit("Next", user=[alice.id], group=[team.id])
+    browser.submit("Next", description="Shop keepers", duplication_strategy="TakeOver", deletion_strategy="Delete")
+    assert "Starts 2 tasks: 1 account × 2 users and groups." in browser.text
+    browser.submit("Back").submit("Back")
+    browser.submit("Next").submit("Next")
+    for words in ("Shop keepers", "Conflict policy Replace", "Delete policy Delete"):
+        assert words in browser.text
+    browser.submit("Submit")
+    run_until_idle(database, settings)
+    browser.click("Refresh")
+    assert "Finished: all 2 tasks succeeded." in browser.text
+    browser.open(f"/console/grant-users?account={shop.uin}").submit("Next", user=[alice.id]).submit("Next")
+    assert "1 synchronization exists already and will fail" in browser.text
+    assert count(database, UserSync) == 2
+
+
+def test_who_may_only_read_gets_no_wizard(browser: Browser, make: Make) -> None:
+    admin = sign_in(browser, make, policies=(READ_ONLY,))
+    shop = make.account(admin.space, "shop")
+    browser.open("/console/accounts")
+    assert ROLES not in browser.text
+    browser.open(f"/console/accounts/{shop.uin}")
+    assert ROLES not in browser.text
+    browser.open(f"/console/grant-roles?account={shop.uin}", status=403)
+
+
+def test_nonsense_in_the_address_selects_nothing(browser: Browser, admin: Admin) -> None:
+    huge = "9" * 30
+    for query in (f"account={huge}", "account=x", "account=-1", f"all=yes&department={huge}&q=nothing"):
+        browser.open(f"/console/grant-roles?{query}")
+        assert "Select at least one account first." in browser.text
+    browser.open(f"/console/deployments/redeploy?deployment={huge}&deployment=x")
+    assert "Select at least one deployment first." in browser.text
+    browser.open(f"/console/accounts/{huge}", status=404)
+    browser.open(f"/console/accounts?department={huge}")

@@ -1,0 +1,59 @@
+"""The same tasks by Celery and Redis."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+from celery.contrib.testing.worker import start_worker
+from redis import Redis
+from redis.exceptions import RedisError
+
+from portal.settings import Settings
+from portal.worker import setup_dispatch
+from portal.worker.celery_app import make_celery, register
+from tests.support.need import need
+from tests.support.provisioning import Provisioning
+
+REDIS = os.environ.get("PORTAL_TEST_REDIS", "redis://127.0.0.1:6379/9")
+
+
+@pytest.fixture
+def with_broker(settings: Settings) -> Iterator[Settings]:
+    client = Redis.from_url(REDIS)
+    try:
+        client.ping()
+    except RedisError:
+        need(False, "Redis")
+    client.delete("portal")
+    settings.broker_url = REDIS
+    yield settings
+    client.delete("portal")
+    client.close()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_committed_batch_is_run_by_a_worker_of_the_broker(house: Provisioning, with_broker: Settings) -> None:
+    setup_dispatch(house.database, with_broker)
+    app = make_celery(with_broker)
+    register(app, house.database, with_broker)
+    accounts = [house.account(), house.account()]
+    batch = house.grant(accounts, [house.user(), house.user(), house.user()], [house.configuration()])
+    with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False, shutdown_timeout=20):
+        for _ in range(200):
+            if set(house.results(batch)) == {"Success"}:
+                break
+            time.sleep(0.05)
+    assert house.results(batch) == ["Success"] * 6
+    house.database.dispatch = None
+
+
+def test_a_broker_that_is_away_does_not_fail_the_request(house: Provisioning, settings: Settings) -> None:
+    settings.broker_url = "redis://127.0.0.1:1/0"
+    setup_dispatch(house.database, settings)
+    batch = house.grant([house.account()], [house.user()], [house.configuration()])
+    assert house.results(batch) == ["Queued"]
+    assert house.done(batch) == ["Success"]
+    house.database.dispatch = None
