@@ -84,4 +84,4 @@ def _stop_embedded_worker(_arbiter: Any, process: Any) -> None:
 def _forget_metrics(_arbiter: Any, process: Any) -> None:
     from prometheus_client import multiprocess
 
-    multiprocess.mark_process_dead(process.pid)
+    multiprocess.mark_process_dead(process.pid)  # type: ignore[no-untyped-call]

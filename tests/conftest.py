@@ -9,11 +9,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
+from jinja2 import FileSystemBytecodeCache
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from portal import create_app
+from portal.core import secrets
 from portal.core.database import Database
 from portal.core.models import Base
 from portal.migrations import upgrade
@@ -23,6 +26,9 @@ from tests.support.make import Make
 from tests.support.need import need
 
 POSTGRESQL = os.environ.get("PORTAL_TEST_POSTGRESQL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+secrets._passwords = PasswordHasher(
+    time_cost=1, memory_cost=8, parallelism=1
+)  # the real cost is tested by its own test
 SECRET = "a secret key of the tests, long enough"
 
 
@@ -54,6 +60,7 @@ def postgresql_url(worker_id: str) -> Iterator[str]:
     name = f"portal_test_{os.getpid()}_{worker_id}"
     admin.execute(f'DROP DATABASE IF EXISTS "{name}"')
     admin.execute(f'CREATE DATABASE "{name}"')
+    admin.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
     url = server.set(database=name).render_as_string(hide_password=False)
     database = Database(url)
     upgrade(database)
@@ -72,9 +79,9 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         database = Database(f"sqlite:///{path}")
     else:
         database = Database(request.getfixturevalue("postgresql_url"))
-        tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
+        empty = "; ".join(f'DELETE FROM "{table.name}"' for table in reversed(Base.metadata.sorted_tables))
         with database.engine.begin() as connection:
-            connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+            connection.exec_driver_sql(empty)
     yield database
     database.dispose()
 
@@ -100,9 +107,16 @@ def settings(database: Database, tmp_path: Path) -> Settings:
     )
 
 
+@pytest.fixture(scope="session")
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Each test makes an app of its own; the templates are compiled once."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def app(settings: Settings, database: Database) -> Flask:
+def app(settings: Settings, database: Database, compiled_templates: FileSystemBytecodeCache) -> Flask:
     app = create_app(settings, database)
+    app.jinja_env.bytecode_cache = compiled_templates
     app.testing = True
     app.config["PROPAGATE_EXCEPTIONS"] = False
     return app

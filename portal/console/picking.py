@@ -24,7 +24,8 @@ ACCOUNT_QUERY = ("all", "q", "department")
 
 def numbers(name: str, *, most: int = 2**31 - 1) -> list[int]:
     """The values of a repeated input that are numbers of the column's size."""
-    return [int(value) for value in many(name) if value.isascii() and value.isdecimal() and int(value[:20]) <= most]
+    found = [int(value) for value in many(name) if value.isascii() and value.isdecimal() and len(value) < 20]
+    return [number for number in found if number <= most]
 
 
 def picked() -> Selection:
@@ -43,7 +44,7 @@ def picked() -> Selection:
 
 def _matching_accounts() -> Sequence[Named]:
     search = Search(request.values.get("q", "").strip()[:256], size=allowed("triples_per_batch"))
-    department = next(iter(numbers("department")), None)
+    department = [*numbers("department"), 0][0] if request.values.get("department") else None
     page = queries.members_page(db(), organization(), search, department, with_below=True)
     return [Named(str(row.uin), row.name) for row in page.rows]
 

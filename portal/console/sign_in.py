@@ -81,7 +81,7 @@ def _prove(form: SignInForm) -> tuple[Organization | None, CamUser | None]:
     if cam_user is None:
         refused(
             anonymous_actor(name=form.user_name.data.strip()),
-            "administrator.sign-in",
+            "administrator.sign_in",
             "Unknown account or user, wrong password, or locked.",
             target_type="cam_user",
             target_name=form.user_name.data.strip(),

@@ -8,17 +8,17 @@ from portal.core.errors import LimitReached
 
 
 class Limits(BaseModel):
-    users_per_space: int = Field(100_000, ge=1)
-    groups_per_space: int = Field(10_000, ge=1)
-    configurations_per_space: int = Field(1_000, ge=1)
-    policies_per_configuration: int = Field(20, ge=1)
-    users_created_at_once: int = Field(10, ge=1)
-    scim_credentials_per_space: int = Field(2, ge=1)
-    idp_certificates_per_space: int = Field(5, ge=1)
-    department_levels: int = Field(5, ge=1)
-    departments_per_parent: int = Field(20, ge=1)
-    created_members_per_entity: int = Field(5, ge=1)
-    triples_per_batch: int = Field(10_000, ge=1)
+    users_per_space: int = Field(default=100_000, ge=1)
+    groups_per_space: int = Field(default=10_000, ge=1)
+    configurations_per_space: int = Field(default=1_000, ge=1)
+    policies_per_configuration: int = Field(default=20, ge=1)
+    users_created_at_once: int = Field(default=10, ge=1)
+    scim_credentials_per_space: int = Field(default=2, ge=1)
+    idp_certificates_per_space: int = Field(default=5, ge=1)
+    department_levels: int = Field(default=5, ge=1)
+    departments_per_parent: int = Field(default=20, ge=1)
+    created_members_per_entity: int = Field(default=5, ge=1)
+    triples_per_batch: int = Field(default=10_000, ge=1)
 
 
 _active = Limits()

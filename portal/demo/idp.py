@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import signal
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -200,6 +201,7 @@ class _Quiet(WSGIRequestHandler):
 
 
 def main(port: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches `portal demo` as well, which ends us
     app = create_idp(load(), port=port)
     make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet).serve_forever()
 

@@ -84,13 +84,13 @@ def _check_ports(port: int, idp_port: int) -> None:
 
 
 def _start(processes: dict[str, subprocess.Popen[bytes]], *, port: int, idp_port: int) -> None:
-    """Returns when both answer. Ctrl+C reaches only us, so that they end in order."""
+    """Returns when both answer."""
     commands = {
         "The sample identity provider": ["portal.demo.idp", str(idp_port)],
         "The portal": ["portal", "serve", "--port", str(port)],
     }
     for name, command in commands.items():
-        processes[name] = subprocess.Popen([sys.executable, "-m", *command], start_new_session=True)  # noqa: S603
+        processes[name] = subprocess.Popen([sys.executable, "-m", *command])  # noqa: S603
     deadline = time.monotonic() + START_SECONDS
     for url in (f"http://127.0.0.1:{idp_port}/metadata", f"http://127.0.0.1:{port}/readyz"):
         while not _answers(url):

@@ -70,7 +70,7 @@ def _record(account: Account, **details: str) -> None:
     audit.record(
         db(),
         current_user.actor,
-        "account.log-in",
+        "account.log_in",
         target_type="account",
         target_id=account.uin,
         target_name=account.name,

@@ -103,9 +103,9 @@ def acs(space: str) -> Any:
         return _accept(found)
     except (SamlError, SignInRefused) as error:
         reason = f"{error.reason}: {error.detail}"[:1000]
-        log.warning("sign-in.refused", space=found.name, reason=reason)
+        log.warning("sign_in.refused", space=found.name, reason=reason)
         actor = anonymous_actor(found.organization_id)
-        refused(actor, "user.sign-in", reason, target_type="space", target_id=found.id, target_name=found.name)
+        refused(actor, "user.sign_in", reason, target_type="space", target_id=found.id, target_name=found.name)
         return render_template("home/refused.html", space=found, reference=g.request_id), 403
 
 

@@ -23,7 +23,7 @@ from portal.core.cam import queries as cam_queries
 from portal.core.cam.models import CamSession, CamUser
 from portal.core.directory.models import User
 from portal.core.federation.models import SignIn
-from portal.core.organization.models import Account, Organization
+from portal.core.organization.models import Account, Member, Organization
 from portal.core.secrets import hash_token
 from portal.core.space.models import Space
 from portal.web.permissions import Permission
@@ -80,9 +80,9 @@ class AccountVisitor(_Principal):
 
     kind = "employee"
 
-    def __init__(self, session: CamSession, account: Account) -> None:
+    def __init__(self, session: CamSession, account: Account, organization_id: int | None) -> None:
         self.session, self.account = session, account
-        self.id, self.name, self.organization_id = session.session_name, session.session_name, None
+        self.id, self.name, self.organization_id = session.session_name, session.session_name, organization_id
 
     def may(self, permission: Permission) -> bool:
         return permission == Permission.ACCOUNT_SESSION
@@ -149,8 +149,9 @@ def _visitor(token: str | None, uin: int | None) -> AccountVisitor | None:
     row = (
         db()
         .execute(
-            select(CamSession, Account)
+            select(CamSession, Account, Member.organization_id)
             .join(Account, Account.uin == CamSession.account_uin)
+            .outerjoin(Member, Member.account_uin == Account.uin)
             .where(
                 CamSession.token_hash == hash_token(token),
                 CamSession.account_uin == uin,

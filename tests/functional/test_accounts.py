@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from portal.core.access import configurations
-from portal.core.access.models import Configuration
+from portal.core.access.models import Configuration, Deployment
 from portal.core.actor import SYSTEM
 from portal.core.database import Database
 from portal.core.directory.models import User
@@ -104,7 +104,7 @@ def test_ic_10_redeploy_from_the_configurations_page(
     assert "1 need redeployment" in browser.text
     browser.open(f"/console/configurations/{reader.id}?tab=deployments")
     assert "Redeployment required" in rows(browser)
-    browser.submit("Redeploy selected", deployment=["1"])
+    browser.submit("Redeploy selected", deployment=[the_deployment(database)])
     assert "Brings 1 CAM role to what its permission configuration says now" in browser.text
     browser.submit("Redeploy")
     run_until_idle(database, settings)
@@ -158,16 +158,21 @@ def test_strangers_accounts_and_deployments_are_not_found(
     run_until_idle(database, settings)
     browser.open(f"/console/accounts/{account.uin}", status=404)
     browser.open(f"/console/accounts/{account.uin}/permissions/{user.id}/remove", status=404)
-    browser.open("/console/deployments/1/undeploy", status=404)
-    browser.open("/console/deployments/redeploy?deployment=1")
+    browser.open(f"/console/deployments/{the_deployment(database)}/undeploy", status=404)
+    browser.open(f"/console/deployments/redeploy?deployment={the_deployment(database)}")
     assert "Select at least one deployment first." in browser.text
 
 
-def test_the_page_to_return_to_is_ours(browser: Browser, admin: Admin, granted: Granted) -> None:
+def test_the_page_to_return_to_is_ours(browser: Browser, admin: Admin, granted: Granted, database: Database) -> None:
     for back in ("https://evil.example", "//evil.example", "/console/../evil", "/logout", "/\\evil.example"):
-        browser.open(f"/console/deployments/redeploy?deployment=1&back={back}")
+        browser.open(f"/console/deployments/redeploy?deployment={the_deployment(database)}&back={back}")
         cancel = next(link for link in browser.page.find_all("a") if link.get_text() == "Cancel")
         assert cancel["href"] == "/console/configurations"
+
+
+def the_deployment(database: Database) -> int:
+    with database.transaction(write=False) as session:
+        return session.query(Deployment.id).scalar()
 
 
 def rows(browser: Browser) -> str:

@@ -16,7 +16,7 @@ from tests.support.browser import Browser
 REFUSAL = "The account, the user name or the password is not right"
 
 
-def events(make, action="administrator.sign-in"):
+def events(make, action="administrator.sign_in"):
     with make.transaction() as session:
         return session.scalars(select(AuditEvent).where(AuditEvent.action == action).order_by(AuditEvent.id)).all()
 
@@ -110,7 +110,7 @@ def test_sign_out_ends_the_session_for_good(browser, make, app):
     thief.client.set_cookie("portal_admin", copied, path="/console")
     thief.open("/console/")
     assert thief.url.startswith("/console/login")
-    assert events(make, "administrator.sign-out")
+    assert events(make, "administrator.sign_out")
 
 
 def test_the_session_ends_after_its_hours(browser, make):

@@ -14,7 +14,7 @@ def signed_in(browser, make):
     signed_in = admin.sign_in(browser, make, policies=["AdministratorAccess"])
     alice = Actor("employee", "u-1", "alice", signed_in.organization.id, "192.0.2.7", "req-1")
     with make.transaction() as session:
-        record(session, alice, "user.sign-in", target_type="user", target_id="u-1", target_name="alice")
+        record(session, alice, "user.sign_in", target_type="user", target_id="u-1", target_name="alice")
         record(
             session,
             alice,
@@ -38,7 +38,7 @@ def test_aud_1_events_tell_who_when_from_where_what_and_the_result(browser, sign
         assert text in newest
     assert '"<script>alert(1)</script>"' in newest
     assert "Accepted" in before
-    assert any("administrator.sign-in" in row for row in rows(browser))
+    assert any("administrator.sign_in" in row for row in rows(browser))
 
 
 def test_aud_1_events_are_searched_and_filtered(browser, signed_in):
@@ -46,7 +46,7 @@ def test_aud_1_events_are_searched_and_filtered(browser, signed_in):
     browser.submit("Search", q="ALICE")
     assert len(rows(browser)) == 2
     browser.submit("Search", q="", action="user", result="")
-    assert [("user.sign-in" in row) for row in rows(browser)] == [True]
+    assert [("user.sign_in" in row) for row in rows(browser)] == [True]
     browser.submit("Search", action="", result="refused")
     assert len(rows(browser)) == 1
     browser.submit("Search", q="nothing like this")

@@ -52,6 +52,8 @@ from tests.support.make import Make
 from tests.support.processes import environment, free_port, portal, running, status
 from tests.support.saml_idp import TestIdp
 
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
 
 @pytest.fixture
 def demo(settings: Settings) -> Iterator[Settings]:
@@ -101,6 +103,7 @@ def test_the_sample_company_is_complete_and_alice_has_many_doors_bob_one_carol_n
         assert not session.scalars(select(User.enabled).where(User.user_name == "heidi")).one()
 
 
+@ON_SQLITE
 def test_a_second_start_keeps_what_is_there(demo: Settings, database: Database) -> None:
     first = prepare(demo, idp_port=8001)
     with database.transaction() as session:
@@ -118,6 +121,7 @@ def test_a_second_start_keeps_what_is_there(demo: Settings, database: Database) 
         assert not find(session, company.SPACE).sso_enabled
 
 
+@ON_SQLITE
 def test_other_ports_are_told_to_the_space_and_to_the_accounts(demo: Settings, database: Database) -> None:
     prepare(demo, idp_port=8001)
     prepare(demo.model_copy(update={"base_url": "http://127.0.0.1:9000"}), idp_port=9001)
@@ -132,6 +136,7 @@ def test_other_ports_are_told_to_the_space_and_to_the_accounts(demo: Settings, d
         assert providers == {"http://127.0.0.1:9000/saml/acme/idp-metadata"}
 
 
+@ON_SQLITE
 def test_an_identity_provider_of_somebody_s_own_is_left_alone(demo: Settings, database: Database) -> None:
     prepare(demo, idp_port=8001)
     with database.transaction() as session:
@@ -143,6 +148,7 @@ def test_an_identity_provider_of_somebody_s_own_is_left_alone(demo: Settings, da
         assert trusted.entity_id == TestIdp().entity_id
 
 
+@ON_SQLITE
 def test_a_database_of_another_organization_is_refused_and_stays_as_it_is(
     demo: Settings, database: Database, make: Make
 ) -> None:

@@ -1,4 +1,4 @@
-"""What Microsoft Entra sends (facts F11 to F22: without and with its feature flag, its validator, its Postman collection)."""
+"""What Microsoft Entra sends (facts F11 to F22: with and without its feature flag, its validator, its collection)."""
 
 from __future__ import annotations
 

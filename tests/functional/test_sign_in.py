@@ -36,7 +36,7 @@ def alice(make: Make, sso: Sso) -> User:
     return make.user(sso.space, "alice")
 
 
-def last_event(make: Make, action: str = "user.sign-in") -> AuditEvent:
+def last_event(make: Make, action: str = "user.sign_in") -> AuditEvent:
     with make.transaction() as session:
         found = session.scalars(
             select(AuditEvent).where(AuditEvent.action == action).order_by(AuditEvent.id.desc()).limit(1)
@@ -355,7 +355,7 @@ def test_signing_out_ends_this_session_only(app: Flask, make: Make, sso: Sso, al
     assert here.title.startswith("Signed out")
     assert not is_signed_in(here)
     assert is_signed_in(elsewhere)
-    assert last_event(make, "user.sign-out").actor_name == "alice"
+    assert last_event(make, "user.sign_out").actor_name == "alice"
     here.click("Sign in again")
     assert here.url == "/login/acme"
 

@@ -153,7 +153,7 @@ def test_ic_17_logging_in_posts_a_signed_response_for_the_role(
         SESSION_NAME: ("alice",),
     }
     with make.transaction() as session:
-        event = session.scalars(select(AuditEvent).where(AuditEvent.action == "account.log-in")).one()
+        event = session.scalars(select(AuditEvent).where(AuditEvent.action == "account.log_in")).one()
         assert (event.actor_name, event.account_uin) == ("alice", production.uin)
 
 

@@ -9,13 +9,15 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from portal.core.actor import SYSTEM
+from portal.core.actor import SYSTEM, Actor
 from portal.core.database import Database
 from portal.core.directory import groups, users
 from portal.core.directory.models import Group, Source, User
 from portal.core.organization.models import Account, Department, Member, Organization
 from portal.core.space.models import Space
 from portal.core.text import fold
+
+SCIM = Actor("scim", "scimcred-test", "IdP")
 
 
 class Make:
@@ -91,9 +93,9 @@ class Make:
         self, space: Space, name: str = "", members: list[User] | None = None, source: Source = Source.MANUAL
     ) -> Group:
         with self.transaction() as session:
-            group = groups.create_group(
-                session, SYSTEM, space=space, name=name or f"group{next(self._number)}", source=source
-            )
+            actor = SCIM if source == Source.SCIM else SYSTEM
+            name = name or f"group{next(self._number)}"
+            group = groups.create_group(session, actor, space=space, name=name, source=source)
             if members:
-                groups.add_members(session, SYSTEM, group=group, user_ids=[user.id for user in members])
+                groups.add_members(session, actor, group=group, user_ids=[user.id for user in members])
         return group

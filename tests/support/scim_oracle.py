@@ -1,4 +1,4 @@
-"""What a filter means, said once more and naively: over the JSON of a resource, with nothing of the product but its tree."""
+"""What a filter means, said again and naively: over the JSON of a resource; of the product only the tree is used."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from tests.support.processes import free_port, portal, running, status, wait_for
 from tests.support.saml_idp import TestIdp
 
 PASSWORD = "correct horse battery"
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
 def run(settings: Settings, *arguments: str, stdin: str | bytes = "", **env: str) -> tuple[int, str, str]:
@@ -126,6 +127,7 @@ def test_a_refused_init_changes_nothing(
         assert (session.query(CamUser).count(), session.query(Space).count()) == before
 
 
+@ON_SQLITE
 def test_further_administrators_of_the_one_organization(settings: Settings, database: Database) -> None:
     code, _output, error = run(settings, "admin", "create", "second", stdin=PASSWORD)
     assert (code, error) == (1, "There is no organization yet. Run: portal init\n")
@@ -140,12 +142,14 @@ def test_further_administrators_of_the_one_organization(settings: Settings, data
     assert "no organization Nobody" in run(settings, "admin", "create", "x", "--organization", "Nobody", stdin="p")[2]
 
 
+@ON_SQLITE
 def test_metadata_may_come_from_standard_input(settings: Settings) -> None:
     init(settings)
     code, output, _error = run(settings, "idp", "set", "--space", "acme", "--metadata", "-", stdin=TestIdp().metadata())
     assert (code, output) == (0, "Space acme trusts https://idp.example.test/metadata.\n")
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("document", ["", "no xml", "<html/>", "<!DOCTYPE x []><x/>"])
 def test_what_is_no_metadata_is_refused_in_a_sentence(settings: Settings, document: str) -> None:
     init(settings)
@@ -154,6 +158,7 @@ def test_what_is_no_metadata_is_refused_in_a_sentence(settings: Settings, docume
     assert error.startswith(("The metadata", "This is XML"))
 
 
+@ON_SQLITE
 def test_sso_is_not_enabled_without_an_identity_provider_nor_in_an_unknown_space(settings: Settings) -> None:
     init(settings)
     assert "identity provider first" in run(settings, "sso", "enable", "--space", "acme")[2]
@@ -182,6 +187,7 @@ def test_db_upgrade_makes_the_schema(tmp_path: Path) -> None:
     database.dispose()
 
 
+@ON_SQLITE
 def test_check_says_that_all_is_sound(settings: Settings) -> None:
     init(settings)
     code, output, error = run(settings, "check", PORTAL_BASE_URL="https://ic.example.com")
@@ -189,6 +195,7 @@ def test_check_says_that_all_is_sound(settings: Settings) -> None:
     assert output.endswith("The configuration is sound.\n")
 
 
+@ON_SQLITE
 def test_check_tells_faults_and_remarks(settings: Settings, database: Database) -> None:
     init(settings)
     code, output, error = run(

@@ -59,7 +59,7 @@ def sign_in_administrator(
         address=actor.address,
         user_agent=user_agent,
     )
-    _record(session, actor, "administrator.sign-in", cam_user, organization)
+    _record(session, actor, "administrator.sign_in", cam_user, organization)
     return sign_in, token
 
 
@@ -68,7 +68,7 @@ def sign_out_administrator(
 ) -> None:
     """Ends this one session."""
     sign_ins.end(session, sign_in.token_hash)
-    _record(session, actor, "administrator.sign-out", cam_user, organization)
+    _record(session, actor, "administrator.sign_out", cam_user, organization)
 
 
 def _record(session: Session, actor: Actor, action: str, cam_user: CamUser, organization: Organization) -> None:

@@ -78,7 +78,7 @@ def set_identity_provider(
     audit.record(
         session,
         actor,
-        "sso.set-identity-provider",
+        "sso.set_identity_provider",
         target_type="space",
         target_id=space.id,
         target_name=space.name,

@@ -114,7 +114,7 @@ def finish_sign_in(
         address=actor.address,
         user_agent=user_agent,
     )
-    _record(session, actor, "user.sign-in", user)
+    _record(session, actor, "user.sign_in", user)
     return sign_in, token
 
 
@@ -154,7 +154,7 @@ def end(session: Session, token_hash: str) -> None:
 def sign_out(session: Session, actor: Actor, *, sign_in: SignIn, user: User) -> None:
     """The employee ends this one session."""
     end(session, sign_in.token_hash)
-    _record(session, actor, "user.sign-out", user)
+    _record(session, actor, "user.sign_out", user)
 
 
 def _see_once(session: Session, space: Space, assertion_id: str, expires_at: datetime) -> None:

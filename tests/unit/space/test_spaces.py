@@ -165,6 +165,6 @@ def test_setting_an_idp_is_audited_with_what_was_before(session: Session, make: 
     trust(session, space, trusted("idp"))
     trust(session, space, trusted("idp"))
     event = session.scalars(select(AuditEvent).order_by(AuditEvent.id.desc()).limit(1)).one()
-    assert event.action == "sso.set-identity-provider"
+    assert event.action == "sso.set_identity_provider"
     assert event.details["before"] == "https://idp.example.test"
     assert event.at <= clock.now()
