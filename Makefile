@@ -26,7 +26,7 @@ check: setup  ## formatter, linter, types, import rules, spelling
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
-	$(BIN)/djlint --check --lint templates
+	$(BIN)/djlint --lint --quiet templates
 
 format: setup  ## format the code and the templates
 	$(BIN)/ruff format .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from urllib.parse import urlsplit
 
 from sqlalchemy import select, text
@@ -25,7 +26,12 @@ def faults(settings: Settings) -> list[str]:
 
 def remarks(settings: Settings) -> list[str]:
     """What works, but hardly as meant in production."""
-    found = []
+    known = {f"PORTAL_{name.upper()}" for name in Settings.model_fields} | {"PORTAL_CONFIG"}
+    found = [
+        f"{name}: there is no such setting."
+        for name in sorted(os.environ)
+        if name.startswith("PORTAL_") and not name.startswith(("PORTAL_TEST_", "PORTAL_LIMITS__")) and name not in known
+    ]
     host = urlsplit(settings.base_url).hostname or ""
     loopback = host in ("127.0.0.1", "localhost", "::1")
     if not settings.secure_cookies and not loopback:
@@ -83,10 +89,10 @@ def _expiry_faults(session: Session) -> list[str]:
 def _broker_faults(settings: Settings) -> list[str]:
     if not settings.broker_url:
         return []
-    from kombu import Connection
+    from kombu.connection import Connection
 
     try:
-        with Connection(settings.broker_url, connect_timeout=3) as connection:
+        with Connection(settings.broker_url, connect_timeout=3) as connection:  # type: ignore[no-untyped-call]
             connection.ensure_connection(max_retries=1)
     except Exception as error:
         return [f"PORTAL_BROKER_URL: the broker does not answer ({type(error).__name__})."]

@@ -59,9 +59,7 @@ def issue_response(
     confirmation = _add(subject, "saml:SubjectConfirmation", Method=xml.METHOD_BEARER)
     _add(confirmation, "saml:SubjectConfirmationData", NotOnOrAfter=until, Recipient=recipient, **answer)
 
-    conditions = _add(
-        assertion, "saml:Conditions", NotBefore=xml.write_time(now - _EARLIER), NotOnOrAfter=until
-    )
+    conditions = _add(assertion, "saml:Conditions", NotBefore=xml.write_time(now - _EARLIER), NotOnOrAfter=until)
     _add(_add(conditions, "saml:AudienceRestriction"), "saml:Audience", text=audience)
 
     session = {"SessionIndex": new_id()}

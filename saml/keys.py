@@ -70,15 +70,11 @@ def read_certificate(text_or_bytes: str | bytes) -> Certificate:
     except MetadataError:
         raise
     except Exception as error:  # cryptography raises ValueError, TypeError and its own kinds on broken input
-        raise MetadataError(
-            "The certificate cannot be read. Paste an X.509 certificate in PEM form."
-        ) from error
+        raise MetadataError("The certificate cannot be read. Paste an X.509 certificate in PEM form.") from error
     _check_key(key)
     digest = certificate.fingerprint(hashes.SHA256()).hex(":").upper()
     pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
-    return Certificate(
-        pem, digest, subject, certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    )
+    return Certificate(pem, digest, subject, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
 
 
 def _check_key(key: object) -> None:
@@ -89,9 +85,7 @@ def _check_key(key: object) -> None:
                 "Let the identity provider make a new certificate."
             )
     elif not (isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES)):
-        raise MetadataError(
-            "The certificate's key is neither RSA nor one of the curves P-256, P-384 and P-521."
-        )
+        raise MetadataError("The certificate's key is neither RSA nor one of the curves P-256, P-384 and P-521.")
 
 
 def _der(given: str | bytes) -> bytes:
@@ -102,9 +96,7 @@ def _der(given: str | bytes) -> bytes:
             return given
         given = given.decode("ascii", errors="replace")
     if "PRIVATE KEY-----" in given:
-        raise MetadataError(
-            "This is a private key, which must stay where it is. Paste the certificate instead."
-        )
+        raise MetadataError("This is a private key, which must stay where it is. Paste the certificate instead.")
     if given.count(_BEGIN) > 1:
         raise MetadataError("These are several certificates. Paste the one that signs.")
     _, begin, rest = given.partition(_BEGIN)

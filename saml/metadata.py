@@ -88,8 +88,7 @@ def _read(document: bytes | str) -> etree._Element:
         raise MetadataError(_WORDS.get(error.reason, words)) from error
     if xml.short(root.tag) not in ("md:EntityDescriptor", "md:EntitiesDescriptor"):
         raise MetadataError(
-            "This is XML, but not SAML 2.0 metadata: its root is neither EntityDescriptor nor "
-            "EntitiesDescriptor."
+            "This is XML, but not SAML 2.0 metadata: its root is neither EntityDescriptor nor EntitiesDescriptor."
         )
     return root
 
@@ -171,9 +170,7 @@ def _checked_entity_id(entity_id: str) -> str:
     if len(entity_id) > MAX_ENTITY_ID:
         raise MetadataError(f"The entity id is longer than {MAX_ENTITY_ID} characters.")
     if _is_unsafe(entity_id):
-        raise MetadataError(
-            "The entity id has blanks, control characters, quotes or angle brackets. Copy it exactly."
-        )
+        raise MetadataError("The entity id has blanks, control characters, quotes or angle brackets. Copy it exactly.")
     return entity_id
 
 
@@ -192,9 +189,7 @@ def _checked_url(url: str) -> str:
 
 
 def _is_unsafe(value: str) -> bool:
-    return any(
-        not character.isprintable() or character.isspace() or character in '<>"\\' for character in value
-    )
+    return any(not character.isprintable() or character.isspace() or character in '<>"\\' for character in value)
 
 
 def service_provider_metadata(sp: ServiceProvider) -> str:

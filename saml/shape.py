@@ -28,9 +28,7 @@ class _Element:
     foreign: bool
 
 
-def _element(
-    attributes: str = "", children: str = "", *, text: bool = False, foreign: bool = False
-) -> _Element:
+def _element(attributes: str = "", children: str = "", *, text: bool = False, foreign: bool = False) -> _Element:
     """`attributes`: names, `!` marks required ones. `children`: a pattern over prefixed names, in order.
 
     `text`: may hold text. `foreign`: attributes of namespaces we do not know are let through and never read.
@@ -61,8 +59,7 @@ _SHAPES = {
     "samlp:StatusMessage": _text(),
     "saml:Assertion": _element(
         "ID! Version! IssueInstant!",
-        "saml:Issuer ds:Signature? saml:Subject saml:Conditions"
-        " (saml:AuthnStatement|saml:AttributeStatement)+",
+        "saml:Issuer ds:Signature? saml:Subject saml:Conditions (saml:AuthnStatement|saml:AttributeStatement)+",
     ),
     "saml:Issuer": _text(_NAME),
     "saml:Subject": _element("", "saml:NameID saml:SubjectConfirmation"),
@@ -106,9 +103,7 @@ _SHAPES = {
     "ds:RSAKeyValue": _element("", "ds:Modulus ds:Exponent"),
     "ds:Modulus": _text(),
     "ds:Exponent": _text(),
-    "ds:X509Data": _element(
-        "", "(ds:X509Certificate|ds:X509SubjectName|ds:X509IssuerSerial|ds:X509SKI|ds:X509CRL)+"
-    ),
+    "ds:X509Data": _element("", "(ds:X509Certificate|ds:X509SubjectName|ds:X509IssuerSerial|ds:X509SKI|ds:X509CRL)+"),
     "ds:X509Certificate": _text(),
     "ds:X509SubjectName": _text(),
     "ds:X509IssuerSerial": _element("", "ds:X509IssuerName ds:X509SerialNumber"),
@@ -142,12 +137,7 @@ def check(response: etree._Element) -> etree._Element:
 
 def _check_ids(response: etree._Element) -> None:
     """No two elements answer to one id, however it is spelled."""
-    ids = [
-        value
-        for element in response.iter()
-        for name in ("ID", "Id")
-        if (value := element.get(name)) is not None
-    ]
+    ids = [value for element in response.iter() for name in ("ID", "Id") if (value := element.get(name)) is not None]
     if len(set(ids)) < len(ids) or not all(0 < len(value) <= MAX_ID for value in ids):
         raise SamlError("shape", "ids that are equal, empty or too long")
 

@@ -1,6 +1,7 @@
 """The administrator's pages, one module per area. Every view: parse, call one verb, render or redirect.
 
-Only the admin account of an organization manages its Identity Center (IC-18): an administrator is a CAM user of that account.
+Only the admin account of an organization manages its Identity Center (IC-18): an administrator is a CAM user of that
+account.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from flask import current_app, flash, redirect, render_template, request, url_fo
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import IntegerField, SelectField
+from wtforms.fields import SelectChoice
 from wtforms.validators import InputRequired
 
 from portal.console import blueprint
@@ -27,7 +28,13 @@ _UNITS = {"hours": timedelta(hours=1), "days": timedelta(days=1), "years": timed
 class CredentialForm(Form):
     lifetime = IntegerField(_l("Lifetime"), [InputRequired()], default=1)
     unit = SelectField(
-        _l("Unit"), choices=[("hours", _l("hours")), ("days", _l("days")), ("years", _l("years"))], default="years"
+        _l("Unit"),
+        choices=[
+            SelectChoice("hours", _l("hours")),
+            SelectChoice("days", _l("days")),
+            SelectChoice("years", _l("years")),
+        ],
+        default="years",
     )
 
     def span(self) -> timedelta:

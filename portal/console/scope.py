@@ -17,7 +17,7 @@ class _Activate(HTTPException):
 
     code = 302
 
-    def get_response(self, *_args: object, **_kwargs: object) -> Response:  # type: ignore[override]
+    def get_response(self, *_args: object, **_kwargs: object) -> Response:
         return redirect(url_for("console.activate"))
 
 

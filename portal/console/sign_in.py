@@ -78,13 +78,15 @@ def _prove(form: SignInForm) -> tuple[Organization | None, CamUser | None]:
             attempts=settings.sign_in_attempts,
             lock_minutes=settings.sign_in_lock_minutes,
         )
+        known = organization and users.find_cam_user(session, organization.admin_uin, form.user_name.data.strip())
     if cam_user is None:
+        name = known.name if known else ""  # what nobody is called may be a password in the wrong field
         refused(
-            anonymous_actor(name=form.user_name.data.strip()),
+            anonymous_actor(name=name),
             "administrator.sign_in",
             "Unknown account or user, wrong password, or locked.",
             target_type="cam_user",
-            target_name=form.user_name.data.strip(),
+            target_name=name,
             account_uin=organization.admin_uin if organization else None,
             organization_id=organization.id if organization else None,
         )

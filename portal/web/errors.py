@@ -72,7 +72,7 @@ def setup_errors(app: Flask) -> None:
 
 def _audit(error: Error) -> None:
     if current_user and current_user.is_authenticated:
-        action = (request.endpoint or request.path).replace("console.", "")
+        action = request.endpoint or request.path
         refused(
             current_user.actor, action, error.message, details={"method": request.method, "path": request.path[:256]}
         )

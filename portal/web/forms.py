@@ -35,7 +35,7 @@ class Form(FlaskForm):
                 field.errors = [*field.errors, error.message]
             else:
                 self.message = error.message
-            action = (request.endpoint or "").replace("console.", "")
+            action = request.endpoint or request.path
             if current_user and current_user.is_authenticated:
                 refused(current_user.actor, action, error.message)
             return None

@@ -29,4 +29,4 @@ def url_with(**changes: str | int | None) -> str:
     values.update({key: value for key, value in changes.items() if value is not None})
     for key in [key for key, value in changes.items() if value is None]:
         values.pop(key, None)
-    return url_for(request.endpoint or "", **{**(request.view_args or {}), **values})  # type: ignore[arg-type]
+    return url_for(request.endpoint or "", **{**(request.view_args or {}), **values})

@@ -79,7 +79,7 @@ class Permission(enum.StrEnum):
     DELETE_MEMBER = "organization:DeleteOrganizationMembers"
 
     # audit
-    LOOK_UP_EVENTS = "cloudaudit:LookUpEvents"
+    LOOK_UP_EVENTS = "organization:ListAuditEvents"
 
 
 # Routes of installed packages, which carry no decorator of ours.

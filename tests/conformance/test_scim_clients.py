@@ -1,4 +1,4 @@
-"""SCIM driven by programs that are not our code: the conformance checks of scim2-tester, and scim2-client as a plain client."""
+"""SCIM driven by programs that are not our code: the checks of scim2-tester, and scim2-client as a client."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_scim2_client_creates_finds_changes_and_deletes(client: WSGISCIMClient) 
     group = client.create(group_model(display_name="Tours", members=[{"value": user.id}]))
     assert client.query(user_model, user.id).groups[0].value == group.id
 
-    found = client.query(user_model, search_request=SearchRequest(filter='name.givenName eq "barbara"', count=10))
+    found = client.query(user_model, query_parameters=SearchRequest(filter='name.givenName eq "barbara"', count=10))
     assert [each.id for each in found.resources] == [user.id]
 
     user.display_name = "Barbara"

@@ -66,7 +66,8 @@ def test_every_wrong_sign_in_gets_the_same_answer_and_is_audited(browser, make, 
     assert REFUSAL in browser.text
     assert browser.page.find(id="password").get("value", "") == ""
     event = events(make)[-1]
-    assert (event.result, event.target_name) == (Result.REFUSED, user_name)
+    known = (account, user_name) == ("acme", "admin")  # what nobody is called may be a password in the wrong field
+    assert (event.result, event.target_name) == (Result.REFUSED, user_name if known else "")
     assert event.organization_id == (organization.id if account == "acme" else None)
     assert password not in f"{event.reason} {event.details} {event.search_key}"
 

@@ -10,6 +10,7 @@ from werkzeug.routing import IntegerConverter, Rule
 
 from portal.web.permissions import PUBLIC_ENDPOINTS, Permission, permission_of
 
+
 def rules(app: Flask) -> Iterator[Rule]:
     for rule in app.url_map.iter_rules():
         if rule.endpoint not in PUBLIC_ENDPOINTS:

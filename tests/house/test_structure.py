@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("portal", "saml", "scim")
-SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "versions" not in path.parts)
+SOURCES = sorted(
+    path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "versions" not in path.parts
+)
 MOST_LINES = 400
 
 
@@ -29,9 +31,9 @@ def test_only_the_edge_ends_a_transaction() -> None:
         if path.name == "database.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                if node.func.attr in ("commit", "rollback", "transaction"):
-                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+            called = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
+            if called in ("commit", "rollback", "transaction"):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert not found
 
 
@@ -65,7 +67,12 @@ def test_each_template_says_what_it_shows() -> None:
 
 
 def test_each_template_is_used() -> None:
-    text = "\n".join(path.read_text() for folder in (*PACKAGES, "templates") for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".html"))
+    text = "\n".join(
+        path.read_text()
+        for folder in (*PACKAGES, "templates")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".html")
+    )
     unused = []
     for path in (ROOT / "templates").rglob("*.html"):
         name = str(path.relative_to(ROOT / "templates"))

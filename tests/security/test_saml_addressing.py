@@ -47,11 +47,7 @@ MINUTE = timedelta(minutes=1)
         ({"edit": removing("AuthnStatement")}, "shape"),
         ({"edit": removing("Issuer")}, "shape"),
         (
-            {
-                "edit": setting(
-                    "SubjectConfirmation", "Method", "urn:oasis:names:tc:SAML:2.0:cm:holder-of-key"
-                )
-            },
+            {"edit": setting("SubjectConfirmation", "Method", "urn:oasis:names:tc:SAML:2.0:cm:holder-of-key")},
             "shape",
         ),
         ({"edit": setting("Assertion", "Version", "1.1")}, "shape"),
@@ -92,9 +88,7 @@ def test_an_answer_nobody_asked_for_is_accepted_only_where_it_is_expected() -> N
         (timedelta(seconds=-91), "not-yet-valid"),
     ],
 )
-def test_an_answer_counts_in_its_time_with_ninety_seconds_of_skew(
-    late: timedelta, reason: str | None
-) -> None:
+def test_an_answer_counts_in_its_time_with_ninety_seconds_of_skew(late: timedelta, reason: str | None) -> None:
     response = respond()
 
     if reason is None:

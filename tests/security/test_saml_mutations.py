@@ -47,9 +47,7 @@ def mutated(draw: st.DrawFn, document: bytes) -> bytes:
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(document)))
         end = min(len(document), start + draw(st.integers(0, 40)))
-        piece = draw(
-            st.one_of(st.sampled_from(PIECES), st.binary(max_size=4), st.just(document[start:end] * 2))
-        )
+        piece = draw(st.one_of(st.sampled_from(PIECES), st.binary(max_size=4), st.just(document[start:end] * 2)))
         document = document[:start] + piece + document[end:]
     return document
 
@@ -67,9 +65,7 @@ def test_a_mutated_response_is_refused_or_says_what_was_signed(document: bytes) 
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.one_of(st.text(max_size=60), st.binary(max_size=60).map(lambda data: base64.b64encode(data).decode()))
-)
+@given(st.one_of(st.text(max_size=60), st.binary(max_size=60).map(lambda data: base64.b64encode(data).decode())))
 def test_any_form_field_is_refused(field: str) -> None:
     for read in (
         lambda: accept_response(SP, TRUSTED, field, request_id=None, now=NOW),
@@ -95,11 +91,7 @@ def test_mutated_metadata_is_refused_in_words_or_read(document: bytes) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.one_of(
-        st.text(), st.binary(), mutated(IDP.certificate.encode()), mutated(IDP.certificate.encode()).map(str)
-    )
-)
+@given(st.one_of(st.text(), st.binary(), mutated(IDP.certificate.encode()), mutated(IDP.certificate.encode()).map(str)))
 def test_a_mutated_certificate_is_refused_in_words_or_read(given_text: str | bytes) -> None:
     try:
         found = read_certificate(given_text)

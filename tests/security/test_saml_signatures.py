@@ -163,9 +163,7 @@ def test_transforms_references_and_parts_outside_the_shape_are_refused_at_once(
 
 def test_inclusive_namespaces_as_opensaml_writes_them_are_accepted() -> None:
     constants = xmlsec.constants
-    response = respond(
-        algorithms=(constants.TransformRsaSha256, constants.TransformSha256, ["saml", "samlp"])
-    )
+    response = respond(algorithms=(constants.TransformRsaSha256, constants.TransformSha256, ["saml", "samlp"]))
 
     assert b"InclusiveNamespaces" in base64.b64decode(response)
     assert accept(response).name_id == "alice"

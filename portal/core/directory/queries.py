@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.core.directory.models import Group, Membership, User
@@ -109,7 +109,7 @@ def counts(session: Session, space: Space) -> dict[str, int]:
     return {"users": users, "groups": groups}
 
 
-def _matching_users(statement: Select[Any], search: Search) -> Select[Any]:
+def _matching_users(statement: Any, search: Search) -> Any:
     if not search.text:
         return statement
     pattern = contains(search.text)
@@ -123,7 +123,7 @@ def _matching_users(statement: Select[Any], search: Search) -> Select[Any]:
     )
 
 
-def _matching_groups(statement: Select[Any], search: Search) -> Select[Any]:
+def _matching_groups(statement: Any, search: Search) -> Any:
     if not search.text:
         return statement
     return statement.where(or_(Group.name_key.like(contains(search.text), escape="\\"), Group.id == search.text))

@@ -187,7 +187,9 @@ def _check_email(session: Session, user: User, email: str) -> None:
     if fold(email) == user.email_key:
         return
     with session.no_autoflush:
-        _check_not_taken(session, user.space_id, User.email_key, fold(email), "email", f"A user with the e-mail {email}")
+        _check_not_taken(
+            session, user.space_id, User.email_key, fold(email), "email", f"A user with the e-mail {email}"
+        )
 
 
 def _check_not_taken(session: Session, space_id: str, column: Any, key: str, field: str, what: str) -> None:

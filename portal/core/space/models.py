@@ -10,7 +10,7 @@ from portal.core import clock
 from portal.core.database import Base
 from portal.core.ids import ids
 
-SPACE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+SPACE_NAME = re.compile(r"(?=.{2,64}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
 class Space(Base):

@@ -20,7 +20,7 @@ for (const button of document.querySelectorAll("[data-theme-toggle]")) {
 
 // A checkbox in a table's head chooses all rows of the page; the bulk bar counts what is chosen.
 for (const all of document.querySelectorAll("[data-select-all]")) {
-  const boxes = [...document.querySelectorAll(`input[type=checkbox][name="${all.dataset.selectAll}"]:not(:disabled)`)];
+  const boxes = [...all.closest("table").querySelectorAll(`input[type=checkbox][name="${all.dataset.selectAll}"]:not(:disabled)`)];
   all.hidden = false;
   all.addEventListener("change", () => {
     for (const box of boxes) box.checked = all.checked;

@@ -177,9 +177,7 @@ def test_ic_6_metadata_of_known_identity_providers_is_read(
         (GOOD.replace("<md:IDPSSODescriptor", '<md:IDPSSODescriptor validUntil="x"'), "not a time"),
     ],
 )
-def test_ic_6_broken_metadata_is_refused_in_words_that_name_the_rule(
-    document: str | bytes, words: str
-) -> None:
+def test_ic_6_broken_metadata_is_refused_in_words_that_name_the_rule(document: str | bytes, words: str) -> None:
     with pytest.raises(MetadataError, match=words) as refused:
         parse_identity_provider(document, now=NOW)
     assert refused.value.message == str(refused.value)
@@ -232,9 +230,7 @@ def test_our_metadata_follows_the_schema_and_never_ends() -> None:
     ours = [
         service_provider_metadata(sp),
         service_provider_metadata(ServiceProvider("urn:sp", "https://sp.example.test/acs")),
-        identity_provider_metadata(
-            entity_id="urn:idp", sso_url="https://ic/sso?a&b", certificates=[FIRST, SECOND]
-        ),
+        identity_provider_metadata(entity_id="urn:idp", sso_url="https://ic/sso?a&b", certificates=[FIRST, SECOND]),
     ]
 
     for document in ours:

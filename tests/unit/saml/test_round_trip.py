@@ -142,9 +142,7 @@ def test_either_signature_covers_the_assertion(sign: list[str]) -> None:
     assert found.name_id == "alice"
 
 
-@pytest.mark.parametrize(
-    "sso_url", ["https://idp.example.test/sso", "https://idp.example.test/sso?a=1&b=<\"'>"]
-)
+@pytest.mark.parametrize("sso_url", ["https://idp.example.test/sso", "https://idp.example.test/sso?a=1&b=<\"'>"])
 def test_a_request_is_well_formed_whatever_the_sign_on_url_holds(sso_url: str) -> None:
     idp = IdentityProvider("urn:idp", sso_url, "HTTP-Redirect", (CERTIFICATE,))
 
