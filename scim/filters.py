@@ -90,8 +90,10 @@ def _leaf(resource_type: ResourceType, node: Comparison | OneEntry) -> Condition
             operand(attribute, node.op, node.value)  # raises: name a part
         found = Found(found.schema, attribute, value)
     if attribute.multi:
-        inner = Comparison(Path(found.leaf.name), node.op, node.value)
-        return _one_entry(resource_type, Found(found.schema, attribute), inner)
+        absent = node.op == "eq" and node.value in (None, "")
+        inner = Comparison(Path(found.leaf.name), "pr" if absent else node.op, node.value)
+        condition = _one_entry(resource_type, Found(found.schema, attribute), inner)
+        return not_(condition) if absent else condition
     return _single(resource_type, found, node)
 
 

@@ -17,7 +17,7 @@ from scim.attributes import Attribute, Found, ResourceType, Schema
 from scim.errors import invalid_filter, invalid_path, invalid_syntax, invalid_value, mutability, no_target
 from scim.matching import entry_matches, part_of
 from scim.parsing import And, Comparison, Node, Or, Path, parse
-from scim.shaping import Resource, container, entries_of, has_content, split_uri, value_of
+from scim.shaping import MAX_ENTRIES, Resource, container, entries_of, has_content, split_uri, value_of
 
 MAX_OPERATIONS = 1000
 _PATH = re.compile(r"([A-Za-z$][\w$-]*)(?:\[(.*)\])?(?:\.([A-Za-z$][\w$-]*))?", re.DOTALL)
@@ -164,6 +164,8 @@ class _Patch:
         if attribute.multi:
             entries = place.get(attribute.name, [])
             changed = [entry for entry in self._entries(op, target, entries, value) if has_content(entry)]
+            if len(changed) > MAX_ENTRIES:
+                raise invalid_value(f"{attribute.name} has at most {MAX_ENTRIES} entries.")
             _set(place, attribute, changed or None)
         elif attribute.type == "complex":
             current = place.get(attribute.name, {})
@@ -270,7 +272,8 @@ def _added(attribute: Attribute, entries: list[Any], new: list[Any]) -> list[Any
     result = list(entries)
     fresh = []
     for entry in new:
-        twin = next((old for old in result if _but_primary(old) == _but_primary(entry)), None)
+        content = _but_primary(entry)
+        twin = next((old for old in result if _but_primary(old) == content), None)
         if twin is None:
             result.append(entry)
         elif entry.get("primary"):

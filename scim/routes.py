@@ -126,7 +126,7 @@ def create(kind: str) -> Response:
 def read(kind: str, row_id: str) -> Response:
     row = resources.get(g.scim, KINDS[kind], row_id)
     if _names(request.headers.get("If-None-Match"), row):
-        return _headed(Response(status=304), KINDS[kind], row)
+        return _headed(Response(status=304, mimetype=_JSON[0]), KINDS[kind], row)
     return _resource(KINDS[kind], row)
 
 
@@ -145,7 +145,7 @@ def change(kind: str, row_id: str) -> Response:
     row = _locked(KINDS[kind], row_id)
     KINDS[kind].change(g.scim, row, _body())
     if kind == "Groups" and not request.args.keys() & {"attributes", "excludedAttributes"}:
-        return _headed(Response(status=204), KINDS[kind], row)
+        return _headed(Response(status=204, mimetype=_JSON[0]), KINDS[kind], row)
     return _resource(KINDS[kind], row)
 
 
@@ -153,7 +153,7 @@ def change(kind: str, row_id: str) -> Response:
 @requires(Permission.SCIM_CREDENTIAL)
 def delete(kind: str, row_id: str) -> Response:
     KINDS[kind].delete(g.scim, _locked(KINDS[kind], row_id))
-    return Response(status=204)
+    return Response(status=204, mimetype=_JSON[0])
 
 
 @blueprint.post("/.search", endpoint="search_everything")

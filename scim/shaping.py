@@ -15,6 +15,7 @@ from scim.errors import invalid_value
 from scim.matching import boolean
 
 Resource = dict[str, Any]
+MAX_ENTRIES = 200
 
 
 def shape(resource_type: ResourceType, body: Mapping[str, Any]) -> Resource:
@@ -77,6 +78,8 @@ def value_of(attribute: Attribute, value: Any) -> Any:
 
 def entries_of(attribute: Attribute, value: Any) -> list[Any]:
     items = value if isinstance(value, list) else [value]
+    if len(items) > MAX_ENTRIES and not attribute.membership:
+        raise invalid_value(f"{attribute.name} has at most {MAX_ENTRIES} entries.")
     entries = [entry for item in items if has_content(entry := _single(attribute, item))]
     if sum(1 for entry in entries if isinstance(entry, dict) and entry.get("primary")) > 1:
         raise invalid_value(f"{attribute.name}: at most one entry is primary.")

@@ -183,7 +183,7 @@ def test_mem_2_the_admin_account_is_not_removed_nor_who_is_chosen_with_it(browse
     assert names(make, organization) == ["Acme-admin", "shop"]
     with make.transaction() as session:
         refusal = session.scalars(select(AuditEvent).where(AuditEvent.result == Result.REFUSED)).one()
-        assert refusal.action == "remove_members"
+        assert refusal.action == "console.remove_members"
 
 
 def test_nothing_chosen_is_told(browser, signed_in):

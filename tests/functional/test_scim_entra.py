@@ -59,7 +59,7 @@ def test_create_with_texts_for_booleans_and_capitalised_keys(entra: ScimClient) 
     assert entra.found("/Users", 'emails[type eq "work"].value eq "ANN@acme.example"') == [user]
     assert entra.found("/Users", "userName eq ann@acme.example") == [user]
     assert (
-        entra.put(f"/Users/{user['id']}", {"userName": "ann@acme.example", "tittle": "x"})["userName"]
+        entra.put(f"/Users/{user['id']}", {"userName": "ann@acme.example", "titleOfUser": "x"})["userName"]
         == "ann@acme.example"
     )
 

@@ -138,7 +138,7 @@ def test_ic_6_bad_metadata_is_refused_in_words_and_changes_nothing(browser, make
     assert trusted(make, space) == before
     with make.transaction() as session:
         refusals = session.scalars(select(AuditEvent.action).where(AuditEvent.result == Result.REFUSED)).all()
-        assert refusals == ["configure_identity_provider"]
+        assert refusals == ["console.configure_identity_provider"]
 
 
 def test_ic_6_no_file_at_all_is_refused(browser, make):

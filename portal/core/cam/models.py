@@ -24,7 +24,7 @@ class CamUser(Base):
     uin: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False, default=new_uin)
     account_uin: Mapped[int] = mapped_column(ForeignKey("accounts.uin"))
     name: Mapped[str] = mapped_column(String(128))
-    name_key: Mapped[str] = mapped_column(String(128))
+    name_key: Mapped[str] = mapped_column(String(384))
     remark: Mapped[str] = mapped_column(String(1024), default="")
     type: Mapped[str] = mapped_column(String(16), default="SubUser")  # SubUser or CICUser
     password_hash: Mapped[str | None] = mapped_column(String(256))
@@ -42,7 +42,7 @@ class CamGroup(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     account_uin: Mapped[int] = mapped_column(ForeignKey("accounts.uin"))
     name: Mapped[str] = mapped_column(String(128))
-    name_key: Mapped[str] = mapped_column(String(128))
+    name_key: Mapped[str] = mapped_column(String(384))
     remark: Mapped[str] = mapped_column(String(1024), default="")
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
 

@@ -45,7 +45,7 @@ class Department(Base):
     organization_id: Mapped[int] = mapped_column(ForeignKey("organizations.id"))
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("departments.id"))
     name: Mapped[str] = mapped_column(String(40))
-    name_key: Mapped[str] = mapped_column(String(40))
+    name_key: Mapped[str] = mapped_column(String(120))
     description: Mapped[str] = mapped_column(String(256), default="")
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
 
@@ -63,7 +63,7 @@ class Member(Base):
     organization_id: Mapped[int] = mapped_column(ForeignKey("organizations.id"))
     department_id: Mapped[int] = mapped_column(ForeignKey("departments.id"), index=True)
     name: Mapped[str] = mapped_column(String(64))
-    name_key: Mapped[str] = mapped_column(String(64))
+    name_key: Mapped[str] = mapped_column(String(192))
     joined_by: Mapped[str] = mapped_column(String(16))
     payment_mode: Mapped[str] = mapped_column(String(16), default="self-pay")
     may_quit: Mapped[bool] = mapped_column(default=False)

@@ -92,6 +92,8 @@ USER_ATOMS = [
     "active eq False",
     'active ne "True"',
     "emails pr",
+    "emails eq null",
+    'emails.value eq ""',
     'emails eq "bob@WORK.example"',
     'emails.value co "home"',
     'emails.value ne "ann@home.example"',

@@ -283,6 +283,8 @@ def test_okta_renames_a_group_with_its_id_in_the_value() -> None:
         (op("replace", "title", "\ud800"), "invalidValue"),
         (op("add", "emails", [{"value": "a", "primary": True}, {"value": "b", "primary": True}]), "invalidValue"),
         (op("replace", "emails.primary", True), "invalidValue"),
+        (op("add", "emails", [{"value": f"{number}"} for number in range(199)]), "invalidValue"),
+        (op("replace", "emails", [{"value": f"{number}"} for number in range(201)]), "invalidValue"),
         (op("replace", ENTERPRISE, "x"), "invalidValue"),
         (op("replace", "noSuch", "x"), "invalidPath"),
         (op("replace", "name.noSuch", "x"), "invalidPath"),
