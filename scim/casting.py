@@ -153,7 +153,7 @@ def _index_entry(attribute: Attribute, position: int, entry: Mapping[str, Any]) 
 
 
 def _row(name: str, position: int, value: str | None) -> UserValue:
-    """Of a value beyond 1024 bytes (an index takes no more) the beginning is indexed; the whole is kept and returned."""
+    """Of a value beyond 1024 bytes the beginning is indexed, for an index takes little more; the whole is kept."""
     if value is not None and len(fold(value).encode()) > 1024:
         value = value[:256]
     return UserValue(attribute=name, position=position, type=None, value=value, display=None, primary=False)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
+from portal.demo import company
 from tests.browser.conftest import Watch
 from tests.browser.serving import Site
 from tests.browser.steps import open_account, sign_in, sign_in_at_console
@@ -20,6 +21,10 @@ NARROW: ViewportSize = {"width": 320, "height": 640}
 UNFOLD = "for (const part of document.querySelectorAll('details')) part.open = true"
 THEME = "name => document.documentElement.dataset.bsTheme = name"
 RUN = "only => axe.run(document, { resultTypes: ['violations'], runOnly: only }).then(result => result.violations)"
+ON_TOP = """box => {
+  const { x, y, width, height } = box.getBoundingClientRect();
+  return document.elementFromPoint(x + width / 2, y + height / 2) === box;
+}"""
 
 
 class Auditor:
@@ -232,17 +237,34 @@ def test_the_keyboard_reaches_the_content_first_and_then_everything(page: Page, 
     expect(page.get_by_role("main")).to_be_focused()
 
 
+def test_what_has_the_focus_is_not_hidden_by_the_bar_below_a_list(page: Page, site: Site) -> None:
+    """WCAG 2.4.11: focus not obscured."""
+    sign_in_at_console(page, site.url)
+    page.set_viewport_size({"width": 1280, "height": 450})
+    page.goto(f"{site.url}/console/accounts")
+    page.get_by_role("checkbox", name="Choose all of this page").focus()
+    for account in sorted(company.ACCOUNTS):
+        box = page.get_by_role("checkbox", name=account)
+        press_tab_until_focused(box)
+        assert box.evaluate(ON_TOP), account
+
+
 def test_an_account_is_opened_with_the_keyboard_alone(page: Page, site: Site) -> None:
     sign_in(page, site, "bob")
     page.keyboard.type("sand")
     button = page.get_by_role("button", name="Log in to sandbox as Developer")
-    for _ in range(10):
-        page.keyboard.press("Tab")
-        if button.evaluate("button => button === document.activeElement"):
-            break
+    press_tab_until_focused(button)
     with page.context.expect_page() as opened:
         page.keyboard.press("Enter")
     expect(opened.value.get_by_role("heading", name="sandbox", level=1)).to_be_visible()
+
+
+def press_tab_until_focused(target: Locator) -> None:
+    for _ in range(10):
+        if target.evaluate("target => target === document.activeElement"):
+            return
+        target.page.keyboard.press("Tab")
+    expect(target).to_be_focused()
 
 
 def test_a_refused_form_leads_to_its_field(page: Page, site: Site, watch: Watch) -> None:

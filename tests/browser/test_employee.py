@@ -26,6 +26,16 @@ def test_an_employee_signs_in_at_the_company_and_finds_an_account_by_typing(page
     search.fill("analyst")
     expect(page.get_by_text("data-lake")).to_be_visible()
     expect(page.get_by_text("production")).to_be_hidden()
+    search.fill("nothing like that")
+    expect(page.get_by_text("No account matches.")).to_be_visible()
+
+
+def test_one_match_and_enter_show_the_roles_of_the_account(page: Page, site: Site) -> None:
+    sign_in(page, site, "alice")
+    page.keyboard.type("sandb")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Log in to sandbox as Developer")).to_be_visible()
+    expect(page.get_by_text("production")).to_have_count(0)
 
 
 def test_a_role_of_an_account_tells_what_it_allows_before_it_is_used(page: Page, site: Site) -> None:
