@@ -13,8 +13,11 @@ from typing import Any
 
 from sqlalchemy import JSON, DateTime, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import Dialect, make_url
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction
 from sqlalchemy.types import TypeDecorator
+
+from portal.core.errors import Error
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -85,6 +88,29 @@ class Database:
 
     def dispose(self) -> None:
         self.engine.dispose()
+
+
+def flush_or(session: Session, conflict: Error) -> None:
+    """Flush inside a savepoint; raise `conflict` when the database refuses (somebody else was quicker).
+
+    The transaction stays usable, so the form can be shown again. Only what was waiting for this flush is undone. The
+    savepoint opens within the flush, because `begin_nested` called before it would flush outside of the savepoint.
+    """
+    savepoints: list[SessionTransaction] = []
+
+    def begin(*_event: object) -> None:
+        savepoints.append(session.begin_nested())
+
+    event.listen(session, "before_flush", begin)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        savepoints[0].rollback()
+        raise conflict from error
+    finally:
+        event.remove(session, "before_flush", begin)
+    for savepoint in savepoints:  # none when nothing was waiting
+        savepoint.commit()
 
 
 def _engine(url: str) -> Engine:

@@ -204,8 +204,11 @@ def test_an_oversized_body_is_not_read(browser: Browser, sso: Sso) -> None:
     assert sso.post(browser, {"SAMLResponse": "A" * 1_100_000}).status_code == 413
 
 
-def test_an_unknown_user_is_refused(browser: Browser, make: Make, sso: Sso) -> None:
-    response = sso.post(browser, sso.answer(sso.begin(browser), "nobody"))
+@pytest.mark.parametrize("name", ["nobody", "a\u017flice", "\uff41lice"])
+def test_an_unknown_user_is_refused_and_a_look_alike_too(browser: Browser, make: Make, sso: Sso, name: str) -> None:
+    make.user(sso.space, "aslice")
+    make.user(sso.space, "alice")
+    response = sso.post(browser, sso.answer(sso.begin(browser), name))
     assert_refused(response, make, sso, "unknown-user")
 
 

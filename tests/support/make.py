@@ -14,6 +14,7 @@ from portal.core.database import Database
 from portal.core.directory import groups, users
 from portal.core.directory.models import Group, Source, User
 from portal.core.organization.models import Account, Department, Member, Organization
+from portal.core.organization.organizations import create_organization
 from portal.core.space.models import Space
 from portal.core.text import fold
 
@@ -33,28 +34,8 @@ class Make:
 
     def organization(self, name: str = "") -> Organization:
         """An organization with its admin account under Root."""
-        name = name or f"Company {next(self._number)}"
         with self.transaction() as session:
-            account = Account(name=f"{name} admin")
-            session.add(account)
-            session.flush()
-            organization = Organization(name=name, admin_uin=account.uin)
-            session.add(organization)
-            session.flush()
-            root = Department(organization_id=organization.id, parent_id=None, name="Root", name_key="root")
-            session.add(root)
-            session.flush()
-            session.add(
-                Member(
-                    account_uin=account.uin,
-                    organization_id=organization.id,
-                    department_id=root.id,
-                    name=account.name,
-                    name_key=fold(account.name),
-                    joined_by="Admin",
-                )
-            )
-        return organization
+            return create_organization(session, SYSTEM, name=name or f"Company {next(self._number)}")
 
     def space(self, name: str = "", organization: Organization | None = None, **fields: Any) -> Space:
         organization = organization or self.organization()

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
 from portal.core.actor import Actor
+from portal.core.database import flush_or
 from portal.core.directory.models import Group, Membership, Source, User
 from portal.core.directory.users import check_source as check_source
 from portal.core.errors import Conflict, Invalid, NotFound
@@ -185,10 +185,7 @@ def _touch(group: Group) -> None:
 
 
 def _flush(session: Session) -> None:
-    try:
-        session.flush()
-    except IntegrityError as error:
-        raise Conflict("A user group of this name exists already in this space.", field="name") from error
+    flush_or(session, Conflict("A user group of this name exists already in this space.", field="name"))
 
 
 def _chunks(items: list[str], size: int = 500) -> list[list[str]]:

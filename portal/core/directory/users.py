@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
 from portal.core.actor import Actor
+from portal.core.database import flush_or
 from portal.core.directory.models import Group, Membership, Source, User, UserValue
 from portal.core.errors import Conflict, Forbidden, Invalid, NotFound
 from portal.core.federation.models import SignIn
@@ -223,15 +223,8 @@ def _touch(user: User) -> None:
 
 
 def _flush(session: Session) -> None:
-    """Two requests at the same time.
-
-    The unique index decides, the loser gets the same answer as if it had come later.
-    """
-    try:
-        session.flush()
-    except IntegrityError as error:
-        field = "email" if "email" in str(error.orig) else "user_name"
-        raise Conflict("A user of this name or e-mail exists already in this space.", field=field) from error
+    """Two requests at the same time: the unique index decides, the loser gets the same answer as if it had come later."""
+    flush_or(session, Conflict("A user of this name or e-mail exists already in this space.", field="user_name"))
 
 
 def _record(session: Session, actor: Actor, action: str, user: User, **details: Any) -> None:

@@ -96,6 +96,8 @@ def finish_sign_in(
     User names compare without case. SignInRefused: assertion seen before, no such user in this space, disabled.
     """
     _see_once(session, space, assertion_id, assertion_expires)
+    if not name_id.isascii():  # user names are ASCII; folding would let a look-alike through
+        raise SignInRefused("unknown-user", f"the name {ascii(name_id)} is not ASCII")
     user = session.scalars(
         select(User).where(User.space_id == space.id, User.user_name_key == fold(name_id))
     ).one_or_none()

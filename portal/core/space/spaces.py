@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.core import audit
 from portal.core.actor import Actor
 from portal.core.cam.models import CamRole
+from portal.core.database import flush_or
 from portal.core.errors import Conflict, Invalid
 from portal.core.federation import saml_keys
 from portal.core.federation.models import IdentityProvider
@@ -57,10 +57,7 @@ def activate(
         raise Conflict(f"The space name {name} is taken.", field="name")
     space = Space(organization_id=organization.id, name=name)
     session.add(space)
-    try:
-        session.flush()
-    except IntegrityError as error:  # somebody else was quicker
-        raise Conflict("The name is taken, or this organization has a space already.", field="name") from error
+    flush_or(session, Conflict("The name is taken, or this organization has a space already.", field="name"))
     saml_keys.create_key(session, space=space, private_key=private_key, certificate=certificate, secret_key=secret_key)
     _ensure_linked_role(session, organization)
     audit.record(session, actor, "space.activate", target_type="space", target_id=space.id, target_name=space.name)
