@@ -5,6 +5,7 @@ A refusal is a sentence on standard error and exit code 1.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +19,12 @@ from sqlalchemy.orm import Session
 
 from portal.core.actor import Actor
 from portal.core.database import Database
-from portal.core.errors import Error, NotFound
+from portal.core.errors import Conflict, Error, NotFound
 from portal.core.organization.models import Organization
 from portal.settings import Settings, SettingsFault, load
 
 POLICY = "QcloudOrganizationFullAccess"
+LOOKING = "QcloudOrganizationReadOnlyAccess"
 
 
 class _Commands(click.Group):
@@ -39,6 +41,7 @@ class _Commands(click.Group):
 @click.version_option(package_name="identity-center")
 def main() -> None:
     """The Identity Center: one sign-in for a company's employees into all its cloud accounts."""
+    os.umask(0o077)  # what we write, such as the database file, is nobody else's to read
 
 
 def _settings() -> Settings:
@@ -87,6 +90,14 @@ def _prepare(settings: Settings, database: Database) -> None:
         _fail("The database schema is not this version's. Run: portal db upgrade")
 
 
+def _upgrade(settings: Settings) -> None:
+    from portal import migrations
+
+    database = Database(settings.database_url)
+    migrations.upgrade(database)
+    database.dispose()
+
+
 def _actor(organization: Organization | None = None) -> Actor:
     return Actor("command", "portal", "portal command", organization.id if organization else None)
 
@@ -109,7 +120,7 @@ def serve(host: str, port: int, workers: int) -> None:
     database = Database(settings.database_url)
     _prepare(settings, database)
     database.dispose()
-    serve(host=host, port=port, workers=workers)
+    serve(host=host, port=port, workers=workers, request_seconds=settings.request_seconds)
 
 
 @main.command()
@@ -161,11 +172,7 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Bring the schema to this version."""
-    from portal import migrations
-
-    database = Database(_settings().database_url)
-    migrations.upgrade(database)
-    database.dispose()
+    _upgrade(_settings())
     click.echo("The database schema is up to date.")
 
 
@@ -185,7 +192,10 @@ def init(organization: str, space: str | None, admin: str) -> None:
 
     settings = _settings()
     password = _password()
+    _upgrade(settings)
     with _work(settings) as session:
+        if session.scalar(select(Organization).where(Organization.name == organization)):
+            raise Conflict(f"There is an organization {organization} already. Its administrators: portal admin create")
         made = create_organization(session, _actor(), name=organization)
         if space:
             activate_space(session, _actor(made), organization=made, name=space, secret_key=settings.secret_key)
@@ -206,7 +216,8 @@ def admin() -> None:
 @admin.command("create")
 @click.argument("name")
 @click.option("--organization", help="Name of the organization; may be left out when there is one.")
-def admin_create(name: str, organization: str | None) -> None:
+@click.option("--read-only", is_flag=True, help="May look at everything and change nothing.")
+def admin_create(name: str, organization: str | None, read_only: bool) -> None:
     """Make an administrator. The password is read from standard input."""
     from portal.core.cam.users import create_cam_user
 
@@ -215,7 +226,12 @@ def admin_create(name: str, organization: str | None) -> None:
     with _work(settings) as session:
         found = _organization(session, organization)
         create_cam_user(
-            session, _actor(found), account_uin=found.admin_uin, name=name, password=password, policies=[POLICY]
+            session,
+            _actor(found),
+            account_uin=found.admin_uin,
+            name=name,
+            password=password,
+            policies=[LOOKING if read_only else POLICY],
         )
     click.echo(f"Administrator {name} of account {found.admin_uin}. Console: {settings.base_url}/console")
 

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
+import time
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- a browser needs an address, not "all of them"
 
@@ -35,8 +40,40 @@ class _Server(BaseApplication):  # type: ignore[misc]
         return create_app(settings)
 
 
-def serve(*, host: str, port: int, workers: int) -> None:
+class _Worker(ThreadWorker):  # type: ignore[misc]
+    """Threads that wait for the rest of a request at most `request_seconds`, however slowly it drips in.
+
+    gunicorn itself waits for ever, so that a handful of half-sent requests would hold every thread. What has arrived
+    is still read after the reading side is shut, and an answer that takes longer is still written.
+    """
+
+    request_seconds = 15
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._reading: dict[TConn, float] = {}
+
+    def enqueue_req(self, conn: TConn) -> None:
+        self._reading[conn] = time.monotonic() + self.request_seconds
+        super().enqueue_req(conn)
+
+    def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
+        self._reading.pop(conn, None)
+        super().finish_request(conn, fs)
+
+    def murder_pending(self) -> None:
+        """gunicorn calls this about once a second, in the thread that the two above run in."""
+        super().murder_pending()
+        now = time.monotonic()
+        for conn in [conn for conn, latest in self._reading.items() if latest < now]:
+            del self._reading[conn]
+            with suppress(OSError):  # the client has gone already
+                conn.sock.shutdown(socket.SHUT_RD)
+
+
+def serve(*, host: str, port: int, workers: int, request_seconds: int) -> None:
     """Blocks until a signal ends it; requests under way are finished first (30 s at most)."""
+    _Worker.request_seconds = request_seconds
     folder, arbiter = tempfile.mkdtemp(prefix="portal-metrics-"), os.getpid()
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     try:
@@ -45,7 +82,7 @@ def serve(*, host: str, port: int, workers: int) -> None:
             bind=f"{_bracketed(host)}:{port}",
             workers=workers,
             threads=8,
-            worker_class="gthread",
+            worker_class=_Worker,
             timeout=60,
             graceful_timeout=30,
             keepalive=15,

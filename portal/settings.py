@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +25,8 @@ from sqlalchemy.exc import ArgumentError
 
 from portal.core.limits import Limits
 from portal.paths import config_dir
+
+_SECRET_LENGTH = 32
 
 
 class SettingsFault(Exception):
@@ -53,6 +57,7 @@ class Settings(BaseSettings):
     sign_in_minutes: Annotated[int, Field(ge=1, le=60)] = 10
     saml_clock_skew_seconds: Annotated[int, Field(ge=0, le=600)] = 90
     max_body_bytes: Annotated[int, Field(ge=65_536)] = 1_048_576
+    request_seconds: Annotated[int, Field(ge=1, le=600)] = 15
     sign_in_attempts: Annotated[int, Field(ge=1, le=100)] = 5
     sign_in_lock_minutes: Annotated[int, Field(ge=1, le=1440)] = 15
     limits: Limits = Limits()
@@ -115,7 +120,16 @@ def load(*, listening: str = "http://127.0.0.1:8000", **given: Any) -> Settings:
         raise SettingsFault([_fault(item) for item in error.errors()]) from None
     except ValueError as error:  # TOML that does not parse
         raise SettingsFault([f"{own or 'config/default.toml'}: {error}"]) from None
+    try:
+        return _complete(settings, listening)
+    except OSError as error:
+        fault = f"PORTAL_DATA_DIR: {settings.data_dir} cannot be made or written ({error.strerror})."
+        raise SettingsFault([fault]) from None
+
+
+def _complete(settings: Settings, listening: str) -> Settings:
     if not settings.database_url:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings.database_url = f"sqlite:///{settings.data_dir / 'portal.db'}"
     if not settings.base_url:
         settings.base_url = listening
@@ -124,13 +138,16 @@ def load(*, listening: str = "http://127.0.0.1:8000", **given: Any) -> Settings:
     faults = []
     if not settings.secret_key:
         if settings.is_sqlite:
-            settings.secret_key = _kept_secret(settings.data_dir)
+            path = settings.data_dir / "secret-key"
+            settings.secret_key = _kept_secret(path)
+            if len(settings.secret_key) < _SECRET_LENGTH:
+                faults.append(f"PORTAL_SECRET_KEY: {path} holds fewer than {_SECRET_LENGTH} characters; restore it.")
         else:
             faults.append(
                 "PORTAL_SECRET_KEY: is not set; every process needs the same one (openssl rand -hex 32 makes one)."
             )
-    elif len(settings.secret_key) < 32:
-        faults.append("PORTAL_SECRET_KEY: needs at least 32 characters.")
+    elif len(settings.secret_key) < _SECRET_LENGTH:
+        faults.append(f"PORTAL_SECRET_KEY: needs at least {_SECRET_LENGTH} characters.")
     if faults:
         raise SettingsFault(faults)
     return settings
@@ -141,16 +158,22 @@ def _fault(item: Any) -> str:
     return f"{name}: {item['msg'].removeprefix('Value error, ')}."
 
 
-def _kept_secret(data_dir: Path) -> str:
-    path = data_dir / "secret-key"
+def _kept_secret(path: Path) -> str:
+    if not path.exists():
+        _make_secret(path)
+    return path.read_text().strip()
+
+
+def _make_secret(path: Path) -> None:
+    """The name appears when the content is on the disk, whatever breaks off; of several processes one makes it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix="secret-key-")
     try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_text().strip()
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(32))
-        return path.read_text().strip()
+            file.flush()
+            os.fsync(descriptor)
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        os.unlink(draft)

@@ -13,7 +13,6 @@ from typing import Any
 from portal.core.directory.models import Group, Source, User, UserValue
 from portal.core.text import fold
 from scim.attributes import ENTERPRISE, GROUPS, USERS, Attribute, ResourceType
-from scim.errors import invalid_value
 from scim.shaping import Resource
 
 _USER_COLUMNS = {"userName": "user_name", "externalId": "external_id", "displayName": "display_name"}
@@ -90,12 +89,10 @@ def _moment(value: datetime) -> str:
 
 
 def user_changes(resource: Resource) -> dict[str, Any]:
-    """Arguments of create_user and update_user, `enabled` apart. Raises ScimError 400 invalidValue."""
+    """Arguments of create_user and update_user, `enabled` apart."""
     name = resource.get("name", {})
     changes: dict[str, Any] = {column: resource.get(key, "") for key, column in _USER_COLUMNS.items()}
     changes.update({column: name.get(part, "") for part, column in _NAME_COLUMNS.items()})
-    if len(fold(changes["display_name"])) > 256:
-        raise invalid_value("displayName: at most 256 characters are allowed.")
     rest = {key: value for key, value in resource.items() if key not in _USER_COLUMNS and key not in ("active", "name")}
     if other := {part: value for part, value in name.items() if part not in _NAME_COLUMNS}:
         rest["name"] = other
@@ -107,9 +104,7 @@ def user_changes(resource: Resource) -> dict[str, Any]:
 
 
 def group_changes(resource: Resource) -> dict[str, Any]:
-    """Arguments of create_group and update_group. Raises ScimError 400 invalidValue."""
-    if len(fold(resource["displayName"])) > 128:
-        raise invalid_value("displayName: at most 128 characters are allowed.")
+    """Arguments of create_group and update_group."""
     return {"name": resource["displayName"], "external_id": resource.get("externalId")}
 
 
@@ -121,7 +116,7 @@ def _contact(emails: Sequence[Mapping[str, Any]]) -> str | None:
 
 def _is_address(text: str) -> bool:
     local, _, domain = text.rpartition("@")
-    return bool(local and domain) and len(fold(text)) <= 128 and not any(char.isspace() for char in text)
+    return bool(local and domain) and len(text) <= 128 and not any(char.isspace() for char in text)
 
 
 def _index(resource: Resource) -> Iterator[UserValue]:

@@ -24,9 +24,12 @@ _FIELDS = {
 
 
 class ScimError(Exception):
-    """`scim_type` is one of RFC 7644 table 9, or "" where there is none."""
+    """`scim_type` is one of RFC 7644 table 9, or "" where there is none. `detail` may quote what came in: what no
+    answer and no database can hold is replaced.
+    """
 
     def __init__(self, status: int, detail: str, scim_type: str = "") -> None:
+        detail = detail.encode(errors="replace").decode().replace("\x00", "?")
         super().__init__(detail)
         self.status = status
         self.detail = detail

@@ -16,10 +16,11 @@ from typing import Any
 from scim.attributes import Attribute, Found, ResourceType, Schema
 from scim.errors import invalid_filter, invalid_path, invalid_syntax, invalid_value, mutability, no_target
 from scim.matching import entry_matches, part_of
-from scim.parsing import And, Comparison, Node, Or, Path, parse
+from scim.parsing import And, Comparison, Node, Not, Or, Path, parse
 from scim.shaping import MAX_ENTRIES, Resource, container, entries_of, has_content, split_uri, value_of
 
 MAX_OPERATIONS = 1000
+MAX_COMPARISONS = 250_000  # of entries with values or filter terms, in one PATCH: about half a second
 _PATH = re.compile(r"([A-Za-z$][\w$-]*)(?:\[(.*)\])?(?:\.([A-Za-z$][\w$-]*))?", re.DOTALL)
 
 
@@ -85,6 +86,7 @@ class _Patch:
     def __init__(self, resource_type: ResourceType, resource: Resource) -> None:
         self.type = resource_type
         self.resource = resource
+        self.comparisons = 0
         self.members_touched = False
         self.replaced = False
         self.added: dict[str, None] = {}
@@ -163,6 +165,7 @@ class _Patch:
         place = container(self.type, self.resource, target.found.schema, make=op != "remove")
         if attribute.multi:
             entries = place.get(attribute.name, [])
+            self._count(len(entries), 1 if target.filter is None and op == "replace" else _terms(target, value))
             changed = [entry for entry in self._entries(op, target, entries, value) if has_content(entry)]
             if len(changed) > MAX_ENTRIES:
                 raise invalid_value(f"{attribute.name} has at most {MAX_ENTRIES} entries.")
@@ -174,6 +177,12 @@ class _Patch:
             _set(place, attribute, self._complex(op, target, current, value) or None)
         else:
             _set(place, attribute, None if op == "remove" else value_of(attribute, value), removed=op == "remove")
+
+    def _count(self, entries: int, terms: int) -> None:
+        """Entries times terms can be a lot from a small body, and the write lock is held meanwhile."""
+        self.comparisons += (entries + terms) * terms
+        if self.comparisons > MAX_COMPARISONS:
+            raise invalid_value(f"A PATCH makes at most {MAX_COMPARISONS} comparisons of entries: send it in parts.")
 
     def _complex(self, op: str, target: _Target, current: Resource, value: Any) -> Resource:
         if target.sub is not None:
@@ -251,6 +260,19 @@ class _Patch:
             for member in ids:
                 self.removed.pop(member, None)
                 self.added[member] = None
+
+
+def _terms(target: _Target, value: Any) -> int:
+    """How many things each entry is compared with."""
+    if target.filter is not None:
+        return _size(target.filter)
+    return len(value) if isinstance(value, list) else 1
+
+
+def _size(node: Node) -> int:
+    if isinstance(node, And | Or):
+        return sum(map(_size, node.parts))
+    return _size(node.part) if isinstance(node, Not) else 1
 
 
 def _set(place: Resource, attribute: Attribute, value: Any, *, removed: bool = False) -> None:

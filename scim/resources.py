@@ -1,7 +1,7 @@
 """Users and groups behind one face, so that the routes are written once: read, find, create, replace, change, delete.
 
 Reading a page takes the same few statements whatever its size. What is going to be changed is locked first, so that two
-requests for one resource follow each other.
+requests for one resource follow each other; with key_share, so that a user can be locked and join a group elsewhere.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def get(door: Door, resources: Resources, row_id: str, *, lock: bool = False) ->
     statement = select(model).where(model.space_id == door.space.id, model.id == row_id)
     row: Row | None = None
     if _ID.fullmatch(row_id):
-        row = door.session.scalar(statement.with_for_update() if lock else statement)
+        row = door.session.scalar(statement.with_for_update(key_share=True) if lock else statement)
     if row is None:
         raise NotFound(f"There is no {resources.type.name} {row_id[:64]!r} in this space.")
     return row

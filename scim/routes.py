@@ -6,6 +6,7 @@ A thin layer: one set of handlers for users and groups. Errors below /scim/ are 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from scim.errors import ScimError, error_body, invalid_syntax, invalid_value, of
 from scim.parsing import parse
 from scim.projection import Projection, projection
 from scim.resources import KINDS, Door, Resources, Row
+from scim.shaping import text
 
 PREFIX = "/scim/v2"
 LIST_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
@@ -96,7 +98,7 @@ def search(kind: str) -> Response:
 @requires(Permission.SCIM_CREDENTIAL)
 def search_by_post(kind: str) -> Response:
     """The same question in a body (RFC 7644 section 3.4.3): filters hold personal data, URLs get logged."""
-    return _search(KINDS[kind], {key: _text(value) for key, value in _body().items() if value is not None})
+    return _search(KINDS[kind], {key: _text(key, value) for key, value in _body().items() if value is not None})
 
 
 def _search(found: Resources, asked: Mapping[str, str]) -> Response:
@@ -110,8 +112,8 @@ def _search(found: Resources, asked: Mapping[str, str]) -> Response:
     return _list(found.shown(g.scim, rows, _projection(found, asked)) if rows else [], total, start)
 
 
-def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+def _text(name: str, value: Any) -> str:
+    return text(name, ",".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
 @_route("POST")
@@ -213,12 +215,12 @@ def _no_constant(name: str) -> None:
 
 
 def _integer(asked: Mapping[str, str], name: str, default: int) -> int:
-    text = asked.get(name, "").strip()
-    if not text:
+    digits = asked.get(name, "").strip()
+    if not digits:
         return default
-    if not text.lstrip("+-").isdecimal() or len(text) > 18:
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", digits):
         raise invalid_value(f"{name} is a whole number.")
-    return int(text)
+    return int(digits)
 
 
 def _projection(found: Resources, asked: Mapping[str, str]) -> Projection:

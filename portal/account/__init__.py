@@ -16,5 +16,5 @@ blueprint = Blueprint("account", __name__)
 
 UIN = "/<int(min=1, max=999999999999):uin>"
 
-for _area in ("acs", "pages"):
+for _area in ("acs", "pages", "users"):
     importlib.import_module(f"portal.account.{_area}")

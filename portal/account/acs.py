@@ -21,6 +21,7 @@ from portal.core.cam.models import CamRole, CamSession
 from portal.core.errors import Forbidden
 from portal.core.organization.models import Account
 from portal.settings import Settings
+from portal.web.observing import SIGN_INS_REFUSED
 from portal.web.permissions import Permission, requires
 from portal.web.sessions import ACCOUNT_COOKIE, anonymous_actor, set_cookie
 from portal.web.transactions import db, refused
@@ -40,7 +41,11 @@ def _take_foreign_posts(state: BlueprintSetupState) -> None:
 @blueprint.post(f"{UIN}/saml/acs")
 @requires(Permission.PUBLIC)
 def acs(uin: int) -> Any:
-    """Refused is refused: one page for all reasons, the reason in the audit trail."""
+    """Refused is refused: one page for all reasons, the reason in the log.
+
+    In the audit trail, too, when an identity provider of the account did sign it (Forbidden): what anybody can post at
+    will (SamlError) shall not fill the trail.
+    """
     account = db().get(Account, uin)
     if account is None:
         abort(404)
@@ -50,8 +55,10 @@ def acs(uin: int) -> Any:
     except (SamlError, Forbidden) as error:
         reason = str(error)[:1000]
         log.warning("account.sign_in.refused", account=uin, reason=reason)
-        about = {"target_type": "account", "target_id": uin, "target_name": account.name, "account_uin": uin}
-        refused(actor, "account.sign_in", reason, **about)
+        SIGN_INS_REFUSED.labels("account", error.reason if isinstance(error, SamlError) else "forbidden").inc()
+        if isinstance(error, Forbidden):
+            about = {"target_type": "account", "target_id": uin, "target_name": account.name, "account_uin": uin}
+            refused(actor, "account.sign_in", reason, **about)
         return render_template("account/refused.html", reference=g.request_id), 403
     response = make_response(redirect(_target(uin), 303))
     set_cookie(response, ACCOUNT_COOKIE, token, path=f"/accounts/{uin}", expires=opened.expires_at)
@@ -62,7 +69,7 @@ def _sign_in(account: Account, actor: Actor) -> tuple[CamSession, str]:
     settings: Settings = current_app.extensions["settings"]
     fields = request.form.getlist("SAMLResponse")
     if len(fields) != 1:
-        raise Forbidden(f"{len(fields)} fields SAMLResponse instead of one.")
+        raise SamlError("encoding", f"{len(fields)} fields SAMLResponse instead of one")
     skew = timedelta(seconds=settings.saml_clock_skew_seconds)
     speaker = hear(db(), account.uin, fields[0], base_url=settings.base_url, skew=skew)
     person = replace(actor, kind="employee", id=speaker.name, name=speaker.name)

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from wtforms import StringField
 
 from portal.account import UIN, blueprint
-from portal.account.visit import Visit, visit
+from portal.account.visit import LISTS, Visit, visit
 from portal.core.cam import queries, sessions
 from portal.core.cam.decision import Decision
 from portal.core.cam.matching import PolicyError, split_resource
@@ -63,7 +63,7 @@ def _check_own(here: Visit, resource: str) -> None:
 @requires(Permission.ACCOUNT_SESSION)
 def users(uin: int) -> str:
     here = visit()
-    here.demand("users")
+    here.demand(LISTS["users"])
     return here.render("users", page=queries.users_page(db(), uin, search_from_url()))
 
 
@@ -71,7 +71,7 @@ def users(uin: int) -> str:
 @requires(Permission.ACCOUNT_SESSION)
 def roles(uin: int) -> str:
     here = visit()
-    here.demand("roles")
+    here.demand(LISTS["roles"])
     page = queries.roles_page(db(), uin, search_from_url())
     return here.render(
         "roles", page=page, policies=queries.policies_of_roles(db(), uin, [role.name for role in page.rows])
@@ -82,7 +82,7 @@ def roles(uin: int) -> str:
 @requires(Permission.ACCOUNT_SESSION)
 def providers(uin: int) -> str:
     here = visit()
-    here.demand("providers")
+    here.demand(LISTS["providers"])
     return here.render("providers", page=queries.providers_page(db(), uin, search_from_url()))
 
 

@@ -36,7 +36,10 @@ class Speaker:
 
 
 def hear(session: Session, account_uin: int, saml_response: str, *, base_url: str, skew: timedelta) -> Speaker:
-    """Judge a response that nobody asked for (IdP-initiated). Raises SamlError, Forbidden."""
+    """Judge a response that nobody asked for (IdP-initiated).
+
+    Raises SamlError when no identity provider of the account vouches for it, Forbidden when one does, but in vain.
+    """
     entity_id = f"{base_url}/accounts/{account_uin}"
     service = ServiceProvider(entity_id=entity_id, acs_url=f"{entity_id}/saml/acs")
     provider, assertion = _verify(session, account_uin, service, saml_response, skew)
@@ -62,7 +65,7 @@ def _verify(
                 continue
             raise
         return provider, assertion
-    raise Forbidden("No identity provider of this account issued the response.")
+    raise SamlError("issuer", "no identity provider of this account issued the response")
 
 
 def _role(session: Session, provider: CamIdentityProvider, value: str, *, audience: str) -> CamRole:

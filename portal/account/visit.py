@@ -10,17 +10,17 @@ from flask import render_template, request
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from portal.core import clock
 from portal.core.actor import Actor
-from portal.core.cam import queries, sessions
-from portal.core.cam.decision import AccessRequest, Decision, decide
+from portal.core.cam import queries, sessions, users
+from portal.core.cam.decision import Decision, decide
 from portal.core.cam.models import CamRole, CamSession, CamUser
 from portal.core.cam.queries import Grant
 from portal.core.errors import Forbidden
 from portal.core.organization.models import Account
 from portal.web.transactions import db
 
-LISTS = (("users", "cam:ListUsers"), ("roles", "cam:DescribeRoleList"), ("providers", "cam:ListSAMLProviders"))
+LISTS = {"users": "cam:ListUsers", "roles": "cam:DescribeRoleList", "providers": "cam:ListSAMLProviders"}
+GET_USER, GRANT, WITHDRAW = "cam:GetUser", "cam:AttachUserPolicies", "cam:DetachUserPolicies"
 
 
 @dataclass(frozen=True)
@@ -50,24 +50,26 @@ class Visit:
     @property
     def lists(self) -> list[str]:
         """The lists of the account that this visitor's policies open."""
-        return [name for name, action in LISTS if self.decide(action).allowed]
+        return [name for name, action in LISTS.items() if self.may(action)]
 
     def decide(self, action: str, resource: str = "*") -> Decision:
         """By the policies of this session, here and now. Raises PolicyError."""
-        uin = {"uin": str(self.principal.uin)} if isinstance(self.principal, CamUser) else {}
-        context = {
-            "qcs:ip": request.remote_addr or "",
-            "qcs:current_time": clock.now().isoformat(),
-            "qcs:owner_uin": str(self.account.uin),
-            **{f"qcs:{name}": value for name, value in uin.items()},
-        }
-        asked = AccessRequest(action, resource, self.account.uin, context, uin)
+        asked = queries.question(
+            self.principal,
+            action,
+            resource=resource,
+            account_uin=self.account.uin,
+            address=request.remote_addr or "",
+        )
         return decide(queries.named(self.grants), asked)
 
-    def demand(self, name: str) -> None:
-        """Raises Forbidden when the visitor's policies do not open the list of that name."""
-        action = dict(LISTS)[name]
-        decision = self.decide(action)
+    def may(self, action: str, user: CamUser | None = None) -> bool:
+        """For what a page offers: an action on one CAM user, or one that is bound to nothing."""
+        return self.decide(action, users.user_arn(user.account_uin, user.uin) if user else "*").allowed
+
+    def demand(self, action: str, resource: str = "*") -> None:
+        """Raises Forbidden with the reason when the visitor's policies do not allow that."""
+        decision = self.decide(action, resource)
         if not decision.allowed:
             raise Forbidden(_("You may not do %(action)s here: %(reason)s.", action=action, reason=decision.reason))
 

@@ -6,11 +6,13 @@ from typing import Any
 
 from flask import redirect, render_template, request, url_for
 from flask_babel import gettext as _
+from flask_login import current_user
 
 from portal.console import blueprint
 from portal.console.scope import actor, organization, space
 from portal.core.access import authorizations, queries
 from portal.core.access.selection import held_by
+from portal.core.errors import Forbidden
 from portal.core.organization import queries as members
 from portal.core.organization.queries import MemberRow
 from portal.core.paging import Page
@@ -66,6 +68,9 @@ def remove_permissions(uin: int, principal_id: str) -> Any:
     member = members.member(db(), organization(), uin)
     held = held_by(db(), space(), account_uin=uin, principal_id=principal_id)
     form, back = Form(), url_for("console.account", uin=uin)
+    undeploy_last = "undeploy_last" in request.form
+    if undeploy_last and not current_user.may(Permission.UNDEPLOY):
+        raise Forbidden(_("Your policies in the admin account do not allow %(action)s.", action=Permission.UNDEPLOY))
     chosen = [one.id for one in held if str(one.id) in many("authorization")]
     if form.validate_on_submit():
         if not chosen:
@@ -77,7 +82,7 @@ def remove_permissions(uin: int, principal_id: str) -> Any:
                     actor(),
                     space=space(),
                     authorizations=chosen,
-                    undeploy_last="undeploy_last" in request.form,
+                    undeploy_last=undeploy_last,
                 )
             )
             if batch_id is not None:

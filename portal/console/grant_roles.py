@@ -11,7 +11,7 @@ from flask import flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 
 from portal.console import blueprint
-from portal.console.picking import carried_accounts, picked, search_from_form
+from portal.console.picking import carried_accounts, is_whole, picked, search_from_form
 from portal.console.scope import actor, space
 from portal.core.access import authorizations, queries, selection
 from portal.core.access.selection import Selection
@@ -61,6 +61,8 @@ def submit_grant_roles() -> Any:
     chosen, form = picked(), Form()
     if not chosen.triples:
         return grant_roles_review()
+    if not is_whole(chosen, form):
+        return _review_step(chosen, form)
     batch_id = form.attempt(
         lambda: authorizations.grant(
             db(),

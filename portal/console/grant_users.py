@@ -14,7 +14,7 @@ from wtforms import RadioField, SelectChoice, TextAreaField
 from wtforms.validators import Length
 
 from portal.console import blueprint
-from portal.console.picking import carried_accounts, picked, search_from_form
+from portal.console.picking import carried_accounts, is_whole, picked, search_from_form
 from portal.console.scope import actor, space
 from portal.core.access import selection, syncs
 from portal.core.access.models import DeletionStrategy, DuplicationStrategy
@@ -83,6 +83,8 @@ def submit_grant_users() -> Any:
     chosen, form = picked(), SyncBasics()
     if not chosen.pairs or not form.validate_on_submit():
         return grant_users_review()
+    if not is_whole(chosen, form):
+        return _review_step(chosen, form)
     batch_id = form.attempt(
         lambda: syncs.synchronize(
             db(),

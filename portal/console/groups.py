@@ -102,13 +102,15 @@ def add_users_to_group(group_id: str) -> Any:
     found = groups.get_group(db(), space(), group_id)
     form = Form()
     chosen = many("user")
-    if form.validate_on_submit():
+    if form.validate_on_submit() and form.has(chosen):
         joined = groups.add_members(db(), actor(), group=found, user_ids=chosen)
         flash(ngettext("%(num)s user added.", "%(num)s users added.", len(joined)), "good")
         return redirect(url_for("console.group", group_id=found.id), 303)
     groups.check_source(actor(), found)
     page = queries.users_to_add(db(), found, search_from_url())
-    return render_template("console/groups/add_users.html", form=form, group=found, page=page, chosen=chosen)
+    return render_template(
+        "console/groups/add_users.html", form=form, group=found, page=page, chosen=chosen
+    ), form.status
 
 
 @blueprint.post("/groups/<group_id>/users/remove")

@@ -22,8 +22,8 @@ from portal.web.listing import search_from_url
 from portal.web.permissions import Permission, requires
 from portal.web.transactions import db
 
-_DEPARTMENT = "/organization/departments/<int(max=9223372036854775807):department_id>"
-_MEMBER = "/organization/members/<int(max=9223372036854775807):uin>"
+_DEPARTMENT = "/organization/departments/<int(max=2147483647):department_id>"
+_MEMBER = "/organization/members/<int(max=999999999999999999):uin>"
 
 
 class DepartmentForm(Form):
@@ -187,7 +187,7 @@ def _chosen() -> list[int]:
 
 
 def _number(text: str) -> int:
-    """An id as it came; one that no database has for anything else, so that it is not found."""
+    """An account's number as it came; one that no database has for anything else, so that it is not found."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
 
 
@@ -195,7 +195,8 @@ def _department(department_id: str | None) -> Department:
     """That of the organization with this id; Root for none."""
     if not department_id:
         return queries.root(db(), organization())
-    return queries.department(db(), organization(), _number(department_id))
+    number = _number(department_id)
+    return queries.department(db(), organization(), number if number < 2**31 else 0)
 
 
 def _choices() -> list[tuple[str, str]]:

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from flask import request
+from flask_babel import gettext as _
 
 from portal.console.scope import organization, space
 from portal.core.access.selection import Named, Selection, select_by_ids
 from portal.core.limits import allowed
 from portal.core.organization import queries
 from portal.core.paging import Search
-from portal.web.forms import many
+from portal.web.forms import Form, many
 from portal.web.transactions import db
 
 ACCOUNT_QUERY = ("all", "q", "department")
@@ -40,6 +41,19 @@ def picked() -> Selection:
         configurations=many("configuration"),
     )
     return replace(selection, accounts=_matching_accounts()) if everything else selection
+
+
+def is_whole(selection: Selection, form: Form) -> bool:
+    """Whether all that the form sent is still there; if not, the form says so and shall be reviewed again."""
+    asked = [set(many(name)) for name in ("user", "group", "configuration")]
+    found = [selection.users, selection.groups, selection.configurations]
+    if "all" not in request.values:
+        asked.append(set(many("account")))
+        found.append(selection.accounts)
+    if all(len(ids) == len(rows) for ids, rows in zip(asked, found, strict=True)):
+        return True
+    form.message = _("Something that was selected does not exist any more. What is left stands below; review it again.")
+    return False
 
 
 def _matching_accounts() -> Sequence[Named]:

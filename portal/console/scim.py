@@ -82,9 +82,8 @@ def create_scim_credential() -> Any:
         if made:
             credential, secret = made
             page = "console/scim/created.html"
-            return render_template(
-                page, credential=credential, secret=secret, space=space(), endpoint_url=_endpoint_url()
-            )
+            shown = {"credential": credential, "secret": secret, "space": space(), "endpoint_url": _endpoint_url()}
+            return render_template(page, **shown), {"Cache-Control": "no-store"}
     return render_template("console/scim/create.html", form=form), form.status
 
 

@@ -19,6 +19,7 @@ from portal.core.cam import users
 from portal.core.cam.models import CamUser
 from portal.core.federation import administrators
 from portal.core.organization.models import Organization
+from portal.core.secrets import password_matches
 from portal.web.forms import Form
 from portal.web.permissions import Permission, requires
 from portal.web.sessions import ADMIN_COOKIE, anonymous_actor, set_cookie
@@ -66,19 +67,23 @@ def sign_out() -> Any:
 
 
 def _prove(form: SignInForm) -> tuple[Organization | None, CamUser | None]:
-    """Whose password it is. In a transaction of its own, because a wrong password must be counted."""
-    settings = current_app.extensions["settings"]
-    with database.transaction() as session:
+    """Whose password it is: read, compare, count. Comparing takes long, so nobody waits for a transaction of ours."""
+    settings, user_name = current_app.extensions["settings"], form.user_name.data.strip()
+    with database.transaction(write=False) as session:
         organization = administrators.organization_of(session, form.account.data.strip().lower())
-        cam_user = users.check_password(
+        account_uin = organization.admin_uin if organization else 0
+        stored = users.password_hash_of(session, account_uin=account_uin, name=user_name)
+    proven = stored if password_matches(stored, form.password.data) else None
+    with database.transaction() as session:
+        cam_user = users.count_sign_in(
             session,
-            account_uin=organization.admin_uin if organization else 0,
-            name=form.user_name.data.strip(),
-            password=form.password.data,
+            account_uin=account_uin,
+            name=user_name,
+            proven=proven,
             attempts=settings.sign_in_attempts,
             lock_minutes=settings.sign_in_lock_minutes,
         )
-        known = organization and users.find_cam_user(session, organization.admin_uin, form.user_name.data.strip())
+        known = users.find_cam_user(session, account_uin, user_name)
     if cam_user is None:
         name = known.name if known else ""  # what nobody is called may be a password in the wrong field
         refused(

@@ -7,6 +7,7 @@ from typing import Any
 from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
 from wtforms import FieldList, FormField, StringField
 from wtforms import Form as PlainForm
 from wtforms.validators import Length
@@ -63,7 +64,9 @@ def create_users() -> Any:
         form.rows.append_entry()
     elif form.validate_on_submit():
         wanted = [row for row in form.rows if any(row.data.values())]
-        if not wanted:
+        if len({name.split("-")[1] for name in request.form if name.startswith("rows-")}) > most:
+            form.message = _("Up to %(most)s users are created at a time.", most=most)
+        elif not wanted:
             form.message = _("A username is needed.")
         elif form.attempt_each(wanted, lambda data: users.create_user(db(), actor(), space=space(), **data)):
             flash(_("%(count)s users created.", count=len(wanted)) if len(wanted) > 1 else _("User created."), "good")
@@ -135,14 +138,16 @@ def add_user_to_groups(user_id: str) -> Any:
     found = users.get_user(db(), space(), user_id)
     form = Form()
     chosen = many("group")
-    if form.validate_on_submit():
+    if form.validate_on_submit() and form.has(chosen):
         for group_id in chosen:
             group = groups.get_group(db(), space(), group_id)
             groups.add_members(db(), actor(), group=group, user_ids=[found.id])
-        flash(_("Added to %(count)s user groups.", count=len(chosen)), "good")
+        flash(ngettext("Added to %(num)s user group.", "Added to %(num)s user groups.", len(chosen)), "good")
         return redirect(url_for("console.user", user_id=found.id), 303)
     page = queries.groups_to_join(db(), found, search_from_url())
-    return render_template("console/users/add_to_groups.html", form=form, user=found, page=page, chosen=chosen)
+    return render_template(
+        "console/users/add_to_groups.html", form=form, user=found, page=page, chosen=chosen
+    ), form.status
 
 
 @blueprint.post("/users/<user_id>/groups/<group_id>/leave")

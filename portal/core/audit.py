@@ -6,6 +6,7 @@ Who, when, from where, what, on what, result.
 from __future__ import annotations
 
 import enum
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -103,6 +104,5 @@ def events(session: Session, organization_id: int, search: Search) -> Page[Audit
         statement = statement.where(
             or_(AuditEvent.action == pattern, AuditEvent.action.startswith(pattern + ".", autoescape=True))
         )
-    newest = Search(search.text, search.sort or "-time", search.page, search.size, search.filters)
-    page = paginate(session, statement, newest, sorts={"time": AuditEvent.id}, key=AuditEvent.id, scalars=True)
-    return Page(page.rows, page.total, search)
+    newest = replace(search, sort=search.sort or "-time")
+    return paginate(session, statement, newest, sorts={"time": AuditEvent.id}, key=AuditEvent.id, scalars=True)

@@ -12,6 +12,7 @@ class Limits(BaseModel):
     groups_per_space: int = Field(default=10_000, ge=1)
     configurations_per_space: int = Field(default=1_000, ge=1)
     policies_per_configuration: int = Field(default=20, ge=1)
+    policies_per_principal: int = Field(default=200, ge=1)
     users_created_at_once: int = Field(default=10, ge=1)
     scim_credentials_per_space: int = Field(default=2, ge=1)
     idp_certificates_per_space: int = Field(default=5, ge=1)

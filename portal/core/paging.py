@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, func, select
@@ -58,12 +58,13 @@ def paginate(
     key: ColumnElement[Any] | Any,
     scalars: bool = False,
 ) -> Page[Any]:
-    """Two statements: the count and the page.
+    """Two statements: the count and the page. A page beyond the end is the last one: `search` of the answer says which.
 
     `sorts` names the columns that a URL may ask for (its first is the default); `key` makes the order total. With
     `scalars` the rows are the statement's single entities.
     """
     total = session.scalar(select(func.count()).select_from(statement.order_by(None).subquery())) or 0
+    search = replace(search, page=min(search.page, max(1, -(-total // search.size))))
     name = search.sort.lstrip("-")
     descending = search.sort.startswith("-")
     column = sorts.get(name, next(iter(sorts.values())))

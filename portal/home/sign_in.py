@@ -23,6 +23,7 @@ from portal.core.space.models import Space
 from portal.home import blueprint
 from portal.home.posting import post_to
 from portal.settings import Settings
+from portal.web.observing import SIGN_INS_REFUSED
 from portal.web.permissions import Permission, requires
 from portal.web.sessions import EMPLOYEE_COOKIE, anonymous_actor, set_cookie
 from portal.web.targets import own_path
@@ -96,22 +97,34 @@ def begin(space: str) -> Any:
 @blueprint.post("/saml/<space>/acs")
 @requires(Permission.PUBLIC)
 def acs(space: str) -> Any:
-    """Judge the IdP's answer. Refused is refused: one page for all reasons, the reason in the audit trail."""
+    """Judge the IdP's answer. Refused is refused: the page tells no reason, but to whom the IdP vouched for, that
+    nobody of that name may enter. The reason is in the log.
+
+    In the audit trail, too, once it answers a request of ours: what anybody can post at will shall not fill the trail.
+    """
     with database.transaction(write=False) as session:
         found = queries.find(session, space)
+    pending = None
     try:
-        return _accept(found)
+        saml_response = _only_field("SAMLResponse")
+        pending = _take_out(found, response_in_response_to(saml_response))
+        return _accept(found, pending, saml_response)
     except (SamlError, SignInRefused) as error:
-        reason = f"{error.reason}: {error.detail}"[:1000]
-        log.warning("sign_in.refused", space=found.name, reason=reason)
-        actor = anonymous_actor(found.organization_id)
-        refused(actor, "user.sign_in", reason, target_type="space", target_id=found.id, target_name=found.name)
-        return render_template("home/refused.html", space=found, reference=g.request_id), 403
+        return _refuse(found, error, audited=pending is not None)
 
 
-def _accept(space: Space) -> Response:
-    saml_response = _only_field("SAMLResponse")
-    pending = _take_out(space, response_in_response_to(saml_response))
+def _refuse(space: Space, error: SamlError | SignInRefused, *, audited: bool) -> Any:
+    reason = f"{error.reason}: {error.detail}"[:1000]
+    log.warning("sign_in.refused", space=space.name, reason=reason)
+    SIGN_INS_REFUSED.labels("employee", error.reason).inc()
+    if audited:
+        actor = anonymous_actor(space.organization_id)
+        refused(actor, "user.sign_in", reason, target_type="space", target_id=space.id, target_name=space.name)
+    may_not = error.reason in ("unknown-user", "disabled-user")
+    return render_template("home/refused.html", space=space, may_not=may_not, reference=g.request_id), 403
+
+
+def _accept(space: Space, pending: PendingSignIn, saml_response: str) -> Response:
     left = [token for token in _bindings() if hash_token(token) != pending.binding_hash]
     if len(left) == len(_bindings()):
         raise SignInRefused("other-browser", "this browser did not ask for the sign-in")

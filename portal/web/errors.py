@@ -11,9 +11,9 @@ from typing import Any
 import structlog
 from flask import Flask, current_app, g, make_response, render_template, request
 from flask_babel import gettext as _
-from flask_login import current_user
+from flask_login import AnonymousUserMixin, current_user
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from portal.core.errors import Error, Forbidden
@@ -46,6 +46,9 @@ def setup_errors(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def of_http(error: HTTPException) -> Any:
+        cause = getattr(error, "original_exception", None)
+        if cause is not None:  # raised after the view, by a commit for example
+            return unexpected(cause)
         status = error.code or 500
         messages = {
             403: _("You may not open this page."),
@@ -62,7 +65,8 @@ def setup_errors(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Any:
-        log.exception("request.failed", path=request.path)
+        _do_without_database()
+        log.error("request.failed", path=request.path, exc_info=error)
         if isinstance(error, OperationalError):
             return _answer(503, _("The database does not answer. Try again in a moment."), error)
         return _answer(
@@ -82,9 +86,24 @@ def _answer(status: int, message: str, error: Exception) -> Any:
     for path, renderer in app_renderers().items():
         if request.path.startswith(path):
             return renderer(status, message, error)
-    return make_response(
-        render_template("layout/error.html", status=status, message=message, reference=g.get("request_id", "")), status
-    )
+    return make_response(_page(status, message), status)
+
+
+def _page(status: int, message: str) -> str:
+    values = {"status": status, "message": message, "reference": g.get("request_id", "")}
+    try:
+        return render_template("layout/error.html", **values)
+    except SQLAlchemyError:
+        _do_without_database()
+        return render_template("layout/error.html", **values)
+
+
+def _do_without_database() -> None:
+    """Every page asks who is signed in: this one shall not ask a database that fails, nor a transaction that has."""
+    g._login_user = AnonymousUserMixin()  # where Flask-Login keeps whom it has loaded
+    session = g.pop("db", None)
+    if session is not None:
+        session.close()
 
 
 def app_renderers() -> dict[str, Renderer]:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from flask import request
+from flask_babel import gettext as _
 from flask_login import current_user
 from flask_wtf import FlaskForm
 
-from portal.core.errors import Error
+from portal.core.errors import Error, Invalid
 from portal.web.transactions import refused
 
 Result = TypeVar("Result")
+
+MOST_VALUES = 10_000
 
 
 class Form(FlaskForm):
@@ -24,6 +27,12 @@ class Form(FlaskForm):
     def status(self) -> int:
         """The status of a page that shows this form: 400 after a failed attempt, so that the request rolls back."""
         return 400 if self.errors or self.message else 200
+
+    def has(self, chosen: Sequence[object]) -> bool:
+        """For pages of checkboxes: whether anything is chosen; if not, the form says so."""
+        if not chosen:
+            self.message = _("Choose at least one.")
+        return bool(chosen)
 
     def attempt(self, verb: Callable[[], Result]) -> Result | None:
         """Call `verb`; on a refusal keep its message in the form, audit the attempt and return None."""
@@ -54,6 +63,9 @@ class Form(FlaskForm):
         return True
 
 
-def many(name: str, *, most: int = 10_000) -> Sequence[str]:
-    """The values of a repeated input (checkboxes), each once, in order."""
-    return list(dict.fromkeys(value for value in request.values.getlist(name) if value))[:most]
+def many(name: str) -> Sequence[str]:
+    """The values of a repeated input (checkboxes), each once, in order. Invalid when there are too many of them."""
+    values = list(dict.fromkeys(value for value in request.values.getlist(name) if value))
+    if len(values) > MOST_VALUES:
+        raise Invalid(_("Choose at most %(most)s at once.", most=MOST_VALUES), field=name)
+    return values

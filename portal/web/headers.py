@@ -26,5 +26,14 @@ def setup_headers(app: Flask, settings: Settings) -> None:
         if settings.secure_cookies:
             response.headers["Strict-Transport-Security"] = "max-age=31536000"
         if not request.path.startswith(("/static/", "/bootstrap/")):
-            response.headers.setdefault("Cache-Control", "no-store")
+            response.headers.setdefault("Cache-Control", "no-store" if not _is_step() else "private, no-cache")
         return response
+
+
+def _is_step() -> bool:
+    """A page of the console that answers a POST: a step of a wizard, a form with errors.
+
+    The browser may keep it for its Back button, which could show nothing otherwise. A page with a secret says
+    no-store itself.
+    """
+    return request.method == "POST" and request.path.startswith("/console/")

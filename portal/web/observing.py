@@ -20,7 +20,10 @@ from portal.settings import Settings
 log = structlog.get_logger()
 
 REQUESTS = Counter("portal_http_requests_total", "Requests answered", ["endpoint", "method", "status"])
+SIGN_INS_REFUSED = Counter("portal_sign_ins_refused_total", "Sign-ins by SAML that were refused", ["door", "reason"])
 DURATION = Histogram("portal_http_request_seconds", "Time to answer a request", ["endpoint"])
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def setup_logging(settings: Settings) -> None:
@@ -63,7 +66,8 @@ def setup_observing(app: Flask) -> None:
         endpoint = request.endpoint or "none"
         seconds = time.perf_counter() - g.started
         response.headers["X-Request-Id"] = g.request_id
-        REQUESTS.labels(endpoint, request.method, str(response.status_code)).inc()
+        method = request.method if request.method in _METHODS else "other"  # a label per word somebody made up
+        REQUESTS.labels(endpoint, method, str(response.status_code)).inc()
         DURATION.labels(endpoint).observe(seconds)
         if endpoint not in ("static", "bootstrap.static", "operations.healthz", "operations.readyz"):
             log.info(

@@ -20,6 +20,7 @@ from sqlalchemy import select
 from portal.core import clock
 from portal.core.actor import Actor, Kind
 from portal.core.cam import queries as cam_queries
+from portal.core.cam.decision import decide
 from portal.core.cam.models import CamSession, CamUser
 from portal.core.directory.models import User
 from portal.core.federation.models import SignIn
@@ -72,7 +73,13 @@ class Administrator(_Principal):
             return True
         if ":" not in permission:
             return False
-        return cam_queries.allows(self._policies, permission.value, account_uin=self.cam_user.account_uin)
+        asked = cam_queries.question(
+            self.cam_user,
+            permission.value,
+            account_uin=self.cam_user.account_uin,
+            address=request.remote_addr or "",
+        )
+        return decide(self._policies, asked).allowed
 
 
 class AccountVisitor(_Principal):
@@ -166,7 +173,7 @@ def _visitor(token: str | None, uin: int | None) -> AccountVisitor | None:
 
 def _to_sign_in() -> Any:
     if request.path.startswith("/accounts/"):
-        return redirect(url_for("account.signed_out", **(request.view_args or {})))
+        return redirect(url_for("account.signed_out", uin=(request.view_args or {})["uin"]))
     target = request.full_path.rstrip("?") if request.method == "GET" else None
     door = "console.sign_in" if request.path.startswith("/console") else "home.choose_space"
     return redirect(url_for(door, next=target))

@@ -38,6 +38,11 @@ def refused(actor: Actor, action: str, reason: str, **event: Any) -> None:
 def setup_transactions(app: Flask, database: Database) -> None:
     app.extensions["database"] = database
 
+    @app.before_request
+    def read_body() -> None:
+        """The whole request comes first: nobody shall hold the write lock while a body trickles in."""
+        request.get_data(parse_form_data=True)
+
     @app.after_request
     def end(response: Response) -> Response:
         session = g.pop("db", None)

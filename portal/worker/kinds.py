@@ -14,8 +14,9 @@ from portal.clouds import Connector
 from portal.core import audit
 from portal.core.access.models import Deployment, SyncedUser, Task
 from portal.core.actor import SYSTEM
-from portal.core.errors import Invalid
+from portal.core.errors import Conflict, Invalid
 from portal.core.federation import saml_keys
+from portal.core.organization.models import Member
 from portal.core.space.models import Space
 
 Keep = Callable[[], None]
@@ -71,6 +72,21 @@ def provider_of(session: Session, space: Space, *, base_url: str) -> Provider:
     entity_id = addresses.issuer(base_url, space.name)
     metadata = addresses.issuer_metadata(base_url, space.name, certificates)
     return Provider(space.provider_name, entity_id, metadata, space.id, space.name)
+
+
+def check_member(session: Session, task: Task) -> None:
+    """Nothing is put into an account that left the organization while the task waited.
+
+    The account stays a member until the plan is committed; by then a row says that something stands there.
+    """
+    member = (
+        select(Member.account_uin)
+        .join(Space, Space.organization_id == Member.organization_id)
+        .where(Member.account_uin == task.account_uin, Space.id == task.space_id)
+        .with_for_update(read=True, key_share=True, of=Member)
+    )
+    if session.scalar(member) is None:
+        raise Conflict(f"{task.account_name or task.account_uin} is no member account of the organization any more.")
 
 
 def is_last(

@@ -26,7 +26,7 @@ from portal.core.access.tasks import deployment_of
 from portal.core.directory.models import Group, User
 from portal.core.errors import Conflict, NotFound
 from portal.core.space.models import Space
-from portal.worker.kinds import Keep, Kind, Provider, Work, is_last, provider_of, record
+from portal.worker.kinds import Keep, Kind, Provider, Work, check_member, is_last, provider_of, record
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,7 @@ class Undeploy:
 
 
 def plan_deploy(session: Session, task: Task, *, base_url: str) -> Deploy:
+    check_member(session, task)
     # the revision is read before the policies: a change in between is then deployed, but still asks to be redeployed
     configuration = session.get(Configuration, task.configuration_id, populate_existing=True)
     if configuration is None:
@@ -150,6 +151,7 @@ def plan_deploy(session: Session, task: Task, *, base_url: str) -> Deploy:
 
 
 def plan_grant(session: Session, task: Task, *, base_url: str) -> Work:
+    check_member(session, task)
     status = session.scalar(select(Authorization.status).where(*_authorization_of(task)))
     if status != AuthorizationStatus.GRANTING and status != AuthorizationStatus.ACTIVE:
         raise Conflict("The authorization was removed before it was granted.")

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, exists, or_, select
+from sqlalchemy import Select, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
 from portal.clouds import Connector
 from portal.core.access.models import (
+    BatchUser,
     DeletionStrategy,
     DuplicationStrategy,
     SyncedUser,
@@ -27,7 +28,7 @@ from portal.core.access.picking import chunks
 from portal.core.directory.models import Membership, User
 from portal.core.errors import Conflict, Error, Unavailable
 from portal.core.space.models import Space
-from portal.worker.kinds import Keep, Kind, Provider, Work, is_last, provider_of, record
+from portal.worker.kinds import Keep, Kind, Provider, Work, check_member, is_last, provider_of, record
 
 
 @dataclass(frozen=True)
@@ -137,10 +138,11 @@ def plan_start(session: Session, task: Task, *, base_url: str) -> Work:
 
 
 def plan_user_added(session: Session, task: Task, *, base_url: str) -> Work:
+    """Those of the batch's users whom the synchronization covers now and who do not stand in the account yet."""
     sync = session.get(UserSync, task.sync_id) if task.sync_id else None
     wanted = sync is not None and sync.status != SyncStatus.DELETING
     people = _people(sync) if sync is not None and wanted else []
-    return _add(session, task, sync, [*people, User.id == task.principal_id] if people else [], base_url=base_url)
+    return _add(session, task, sync, [*people, User.id.in_(_named(task))] if people else [], base_url=base_url)
 
 
 def plan_delete(session: Session, task: Task, *, base_url: str) -> Work:
@@ -153,8 +155,9 @@ def plan_delete(session: Session, task: Task, *, base_url: str) -> Work:
 
 
 def plan_user_removed(session: Session, task: Task, *, base_url: str) -> Work:
+    """Those of the batch's users whom no synchronization wants in the account any more."""
     strategy = task.deletion_strategy or DeletionStrategy.KEEP
-    return _remove(session, task, SyncedUser.user_id == task.principal_id, strategy)
+    return _remove(session, task, SyncedUser.user_id.in_(_named(task)), strategy)
 
 
 def give_up_start(session: Session, task: Task, *, touched: bool) -> None:
@@ -170,6 +173,7 @@ def _add(session: Session, task: Task, sync: UserSync | None, people: list[Any],
     space = session.get_one(Space, task.space_id)
     users: list[Wanted] = []
     if people:
+        check_member(session, task)
         stands = exists().where(SyncedUser.user_id == User.id, SyncedUser.account_uin == task.account_uin)
         users = [
             Wanted(user_id, name, f"Identity Center user {display or name}"[:1024])
@@ -212,6 +216,10 @@ def _people(sync: UserSync) -> list[Any]:
     if sync.user_id:
         return [User.id == sync.user_id]
     return [User.id.in_(select(Membership.user_id).where(Membership.group_id == sync.group_id))]
+
+
+def _named(task: Task) -> Select[str]:
+    return select(BatchUser.user_id).where(BatchUser.batch_id == task.batch_id)
 
 
 def _set_status(session: Session, sync_id: str, status: SyncStatus) -> None:

@@ -65,6 +65,23 @@ def test_ic_13_a_grant_in_three_steps_is_in_the_employees_portal_when_its_tasks_
         expect(portal.get_by_role("button", name=f"Log in to {account} as DataAnalyst")).to_be_visible()
 
 
+def test_the_browsers_back_button_leads_to_the_step_before_with_what_was_picked(console: Page) -> None:
+    open_accounts(console)
+    console.get_by_role("checkbox", name="erp").check()
+    console.get_by_role("button", name="Configure CAM role synchronization").click()
+    console.get_by_role("checkbox", name="oscar").check()
+    console.get_by_role("button", name="Next").click()
+    console.get_by_role("checkbox", name="ReadOnly").check()
+    console.get_by_role("button", name="Next").click()
+    expect(console.get_by_role("button", name="Submit")).to_be_visible()
+    console.go_back()
+    expect(console.get_by_role("checkbox", name="ReadOnly")).to_be_checked()
+    console.go_back()
+    expect(console.get_by_role("checkbox", name="oscar")).to_be_checked()
+    console.get_by_role("button", name="Next").click()
+    expect(console.get_by_role("checkbox", name="ReadOnly")).to_be_visible()
+
+
 def test_what_exists_already_is_said_in_the_review_and_fails_with_that_reason(console: Page) -> None:
     open_accounts(console)
     console.get_by_role("checkbox", name="billing").check()

@@ -82,7 +82,7 @@ class TestLocalConnector(ConnectorConformance):
         with self.database.transaction(write=False) as session:
             events = session.scalars(
                 select(audit.AuditEvent)
-                .where(audit.AuditEvent.organization_id == self.space.organization_id)
+                .where(audit.AuditEvent.account_uin == self.account.uin)
                 .order_by(audit.AuditEvent.id)
             ).all()
         assert [event.action for event in events] == [
@@ -90,7 +90,7 @@ class TestLocalConnector(ConnectorConformance):
             "cam_role.create",
             "cam_role.delete",
         ]
-        assert {event.account_uin for event in events} == {self.account.uin}
+        assert {event.organization_id for event in events} == {self.space.organization_id}
 
     @pytest.mark.parametrize("seconds", [0, -1, 43_201])
     def test_a_session_longer_than_the_rule_is_refused(self, seconds: int) -> None:

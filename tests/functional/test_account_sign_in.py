@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -41,19 +42,37 @@ def sessions_in(open_account: OpenAccount) -> list[CamSession]:
         return list(session.scalars(found.order_by(CamSession.id)))
 
 
-def refused(open_account: OpenAccount, browser: Browser, response: str, reason: str) -> None:
-    """One neutral page with a reference; the reason stands in the audit trail; nobody is in."""
-    before = len(sessions_in(open_account))
+def kept_out(open_account: OpenAccount, browser: Browser, response: str) -> list[AuditEvent]:
+    """One neutral page with a reference, nobody is in; the audit events that this made."""
+    before, known = len(sessions_in(open_account)), len(events(open_account))
     open_account.enter(browser, response, status=403)
     assert "The account did not let you in" in browser.text
     assert browser.response.headers["X-Request-Id"] in browser.text
-    assert reason not in browser.text
     assert "Set-Cookie" not in browser.response.headers
     assert len(sessions_in(open_account)) == before
-    event = events(open_account)[-1]
+    return events(open_account)[known:]
+
+
+def refused(open_account: OpenAccount, browser: Browser, response: str, reason: str) -> None:
+    """Signed by an identity provider of the account: the reason stands in the audit trail."""
+    (event,) = kept_out(open_account, browser, response)
+    assert reason not in browser.text
     assert (event.result, event.account_uin, event.actor_kind) == ("refused", open_account.uin, "anonymous")
     assert reason in event.reason
     assert event.request_id == browser.response.headers["X-Request-Id"]
+
+
+def ignored(open_account: OpenAccount, browser: Browser, response: str, reason: str) -> None:
+    """What anybody can post at will is counted and does not fill the audit trail."""
+    before = ignorances_counted(browser, reason)
+    assert kept_out(open_account, browser, response) == []
+    assert ignorances_counted(browser, reason) == before + 1
+
+
+def ignorances_counted(browser: Browser, reason: str) -> float:
+    text = browser.client.get("/metrics").get_data(as_text=True)
+    sample = re.search(rf'portal_sign_ins_refused_total{{door="account",reason="{reason}"}} (\S+)', text)
+    return float(sample[1]) if sample else 0
 
 
 def test_ic_17_a_response_for_a_role_opens_the_account(open_account: OpenAccount, browser: Browser) -> None:
@@ -172,12 +191,12 @@ def _two_roles(account: OpenAccount) -> str:
     return account.response(attributes={ROLE: [role, role], ROLE_SESSION_NAME: ["amy"]})
 
 
-REFUSALS: dict[str, tuple[Build, str]] = {
+IGNORED: dict[str, tuple[Build, str]] = {
     "an unknown issuer": (
         lambda a: TestIdp("https://stranger.example").respond(
             None, BASE_URL + a.acs, BASE_URL + a.url, "amy", attributes=a.attributes()
         ),
-        "No identity provider of this account",
+        "issuer",
     ),
     "a foreign key": (lambda a: a.response(key=key_pair("stranger")), "signature"),
     "no signature": (lambda a: a.response(sign=()), "unsigned"),
@@ -188,6 +207,10 @@ REFUSALS: dict[str, tuple[Build, str]] = {
         "recipient",
     ),
     "an answer to a request": (lambda a: a.response(in_response_to="_asked"), "in-response-to"),
+    "no base64": (lambda a: "%%%", "encoding"),
+}
+
+REFUSALS: dict[str, tuple[Build, str]] = {
     "another provider": (_of_another_provider, "names another identity provider"),
     "another account": (lambda a: a.response(attributes=a.attributes(uin=1)), "names another account"),
     "an absent role": (lambda a: a.response(attributes=a.attributes(role="Absent")), "no role Absent"),
@@ -207,7 +230,6 @@ REFUSALS: dict[str, tuple[Build, str]] = {
     "an unknown CAM user": (lambda a: a.response("nobody", attributes={}), "no CAM user nobody"),
     "the account's own CAM user": (_of_the_accounts_own_user, "not synchronized"),
     "a CAM user in other letters": (_other_case, "no CAM user AMY"),
-    "no base64": (lambda a: "%%%", "encoding"),
 }
 
 
@@ -217,18 +239,26 @@ def test_ic_17_the_account_refuses(open_account: OpenAccount, browser: Browser, 
     refused(open_account, browser, build(open_account), reason)
 
 
+@pytest.mark.parametrize("case", IGNORED)
+def test_what_no_provider_of_the_account_vouches_for_is_refused_and_not_audited(
+    open_account: OpenAccount, browser: Browser, case: str
+) -> None:
+    build, reason = IGNORED[case]
+    ignored(open_account, browser, build(open_account), reason)
+
+
 def test_a_response_is_taken_once(open_account: OpenAccount, browser: Browser, app: Flask) -> None:
     response = open_account.response()
     open_account.enter(browser, response)
     refused(open_account, Browser(app), response, "was used before")
     with clock.shifted(timedelta(minutes=30)):
-        refused(open_account, Browser(app), response, "expired")
+        ignored(open_account, Browser(app), response, "expired")
 
 
 def test_a_missing_or_doubled_field_is_refused(open_account: OpenAccount, browser: Browser) -> None:
     browser.post(open_account.acs, {}, status=403)
     browser.post(open_account.acs, {"SAMLResponse": [open_account.response()] * 2}, status=403)
-    assert [event.result for event in events(open_account)] == ["refused", "refused"]
+    assert events(open_account) == []
     assert sessions_in(open_account) == []
 
 
@@ -239,7 +269,7 @@ def test_a_stranger_account_is_not_there(open_account: OpenAccount, browser: Bro
 
 def test_a_response_for_one_account_does_not_open_another(open_account: OpenAccount, browser: Browser) -> None:
     other = OpenAccount(open_account.make, open_account.space)
-    refused(other, browser, open_account.response(), "destination")
+    ignored(other, browser, open_account.response(), "destination")
 
 
 def test_what_another_space_deployed_opens_nothing_here(open_account: OpenAccount, browser: Browser) -> None:
@@ -255,7 +285,7 @@ def test_what_another_space_deployed_opens_nothing_here(open_account: OpenAccoun
         "amy",
         attributes=open_account.attributes(),
     )
-    refused(open_account, browser, response, "No identity provider of this account")
+    ignored(open_account, browser, response, "issuer")
 
 
 def test_a_withdrawn_role_or_provider_ends_its_sessions(

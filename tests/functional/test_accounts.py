@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from sqlalchemy import select
 
 from portal.core.access import configurations
-from portal.core.access.models import Configuration, Deployment
+from portal.core.access.models import Authorization, Configuration, Deployment
 from portal.core.actor import SYSTEM
+from portal.core.cam.models import CamPolicy
 from portal.core.database import Database
 from portal.core.directory.models import User
 from portal.core.organization import departments, members, queries
 from portal.core.organization.models import Account
 from portal.settings import Settings
 from portal.worker.engine import run_until_idle
-from tests.support.admin import Admin, sign_in
+from tests.support.admin import READ_ONLY, Admin, enter, make_administrator, sign_in
 from tests.support.browser import Browser
 from tests.support.granting import grant, make_configuration
 from tests.support.make import Make
@@ -90,6 +94,30 @@ def test_ic_13_remove_permissions_says_what_is_lost(
     assert "Nobody has an authorization here yet" in browser.text
     browser.click("Deployed configurations")
     assert "No permission configuration is deployed here" in browser.text
+
+
+def test_ic_13_who_may_not_undeploy_may_not_ask_for_it_with_a_removal(
+    browser: Browser, admin: Admin, granted: Granted, make: Make, database: Database
+) -> None:
+    shop, alice, _reader = granted
+    allowed = {"effect": "allow", "action": ["organization:DeleteRoleAssignment"], "resource": ["*"]}
+    with make.transaction() as session:
+        document = json.dumps({"version": "2.0", "statement": [allowed]})
+        session.add(CamPolicy(account_uin=admin.organization.admin_uin, name="Revoke", document=document))
+    make_administrator(make, admin.organization, "revoker", [READ_ONLY, "Revoke"])
+    browser.click("Sign out")
+    enter(browser, admin.space.name, "revoker")
+    browser.open(f"/console/accounts/{shop.uin}/permissions/{alice.id}/remove")
+    assert "Undeploy a configuration" not in browser.text
+    token = browser.page.find("input", attrs={"name": "csrf_token"})["value"]
+    chosen = browser.page.find("input", attrs={"name": "authorization"})["value"]
+    crafted = {"csrf_token": token, "authorization": chosen, "undeploy_last": "yes"}
+    browser.post(browser.url, crafted, status=403)
+    assert "organization:DismantleRoleConfiguration" in browser.text
+    with database.transaction(write=False) as session:
+        assert session.scalars(select(Authorization.status)).one() == "Active"
+        assert session.scalars(select(Deployment.status)).one() == "Deployed"
+    browser.open(f"/console/accounts/{shop.uin}/permissions/{alice.id}/remove").submit("Remove permissions")
 
 
 def test_ic_10_redeploy_from_the_configurations_page(

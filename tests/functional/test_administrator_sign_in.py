@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import select
 
-from portal.core import clock
+from portal.core import clock, secrets
 from portal.core.audit import AuditEvent, Result
-from portal.core.cam.models import CamUser
+from portal.core.cam.models import CamPolicy, CamUser, HolderType
+from portal.core.cam.policies import attach_exactly
 from tests.support import admin
 from tests.support.browser import Browser
 
@@ -88,6 +92,51 @@ def test_five_wrong_passwords_lock_the_user_for_a_while_even_with_the_right_one(
     with clock.shifted(timedelta(minutes=16)):
         admin.enter(browser, "acme", "admin")
         assert browser.title.startswith("Overview")
+
+
+def test_while_a_password_is_compared_others_can_write(browser, make, monkeypatch):
+    """Argon2 takes long on purpose; with SQLite there is one writer."""
+    admin.sign_in(browser, make)
+    browser.click("Sign out")
+    hasher, written = secrets._passwords, []
+
+    class Hasher(PasswordHasher):
+        def verify(self, hash, password):
+            with ThreadPoolExecutor(1) as elsewhere:
+                written.append(elsewhere.submit(make.organization).result())
+            return hasher.verify(hash, password)
+
+    monkeypatch.setattr(secrets, "_passwords", Hasher())
+    admin.enter(browser, "acme", "admin")
+    assert browser.title.startswith("Overview")
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize(
+    ("condition", "lets_in"),
+    [
+        ({"ip_equal": {"qcs:ip": ["127.0.0.0/8"]}}, True),
+        ({"ip_equal": {"qcs:ip": ["198.51.100.0/24"]}}, False),
+        ({"date_greater_than": {"qcs:current_time": "2020-01-01T00:00:00Z"}}, True),
+        ({"date_less_than": {"qcs:current_time": "2020-01-01T00:00:00Z"}}, False),
+        ({"string_equal": {"qcs:uin": "${uin}"}}, True),
+    ],
+)
+def test_cam_3_conditions_of_an_administrators_policies_know_where_and_when(browser, make, condition, lets_in):
+    cam_user = admin.sign_in(browser, make).cam_user
+    statement = {"effect": "allow", "action": ["organization:*"], "resource": ["*"], "condition": condition}
+    with make.transaction() as session:
+        document = json.dumps({"version": "2.0", "statement": [statement]})
+        session.add(CamPolicy(account_uin=cam_user.account_uin, name="Here", document=document))
+        session.flush()
+        attach_exactly(
+            session,
+            account_uin=cam_user.account_uin,
+            holder_type=HolderType.USER,
+            holder_id=cam_user.uin,
+            names=["Here"],
+        )
+    browser.open("/console/users", status=200 if lets_in else 403)
 
 
 def test_a_cam_user_of_a_member_account_is_no_administrator(browser, make):

@@ -51,6 +51,14 @@ def test_ic_8_a_wrong_or_taken_name_is_said_at_the_first_step(browser: Browser, 
     assert "Free" not in browser.text
 
 
+def test_fields_that_a_form_leaves_out_are_empty(browser: Browser, admin: Admin) -> None:
+    browser.open("/console/configurations/create")
+    token = browser.page.find("input", attrs={"name": "csrf_token"})["value"]
+    browser.post("/console/configurations/create/policies", {"csrf_token": token, "name": "Bare"})
+    browser.post("/console/configurations/create/finish", {"csrf_token": token, "name": "Bare"})
+    assert "Permission configuration Bare created." in browser.text
+
+
 def test_ic_8_the_list_searches_and_sorts(browser: Browser, admin: Admin, make: Make) -> None:
     for name in ("Beta", "Alpha", "Gamma"):
         make_configuration(make, admin.space, name)

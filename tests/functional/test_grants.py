@@ -6,7 +6,9 @@ import pytest
 from sqlalchemy import func, select
 
 from portal.core.access.models import Authorization, Task, UserSync
+from portal.core.actor import SYSTEM
 from portal.core.database import Database
+from portal.core.directory import users
 from portal.settings import Settings
 from portal.worker.engine import run_until_idle
 from tests.support.admin import READ_ONLY, Admin, sign_in
@@ -66,6 +68,22 @@ def test_ic_12_existing_authorizations_are_named_before_and_fail_after(
     browser.click("Refresh")
     assert "Finished: 1 task failed, the others succeeded." in browser.text
     assert "The authorization already exists" in browser.text
+
+
+def test_who_was_deleted_between_review_and_submit_is_not_left_out_silently(
+    browser: Browser, admin: Admin, make: Make, database: Database
+) -> None:
+    shop, alice, bob = make.account(admin.space, "shop"), make.user(admin.space, "alice"), make.user(admin.space, "bob")
+    reader = make_configuration(make, admin.space, "Reader", "ReadOnlyAccess")
+    browser.open(f"/console/grant-roles/configurations?account={shop.uin}&user={alice.id}&user={bob.id}")
+    browser.submit("Next", configuration=[reader.id])
+    with make.transaction() as session:
+        users.delete_user(session, SYSTEM, user=users.get_user(session, admin.space, bob.id))
+    browser.submit("Submit", status=400)
+    assert "does not exist any more" in browser.text
+    assert count(database, Task) == 0
+    browser.submit("Submit")
+    assert count(database, Task) == 1
 
 
 def test_the_selection_survives_search_pages_and_going_back(browser: Browser, admin: Admin, make: Make) -> None:

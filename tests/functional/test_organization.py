@@ -141,7 +141,7 @@ def test_mem_1_members_are_searched_sorted_filtered_and_paged(browser, make, sig
         make.account(signed_in.space, f"account-{number:02}")
     browser.open("/console/organization")
     assert "1–20 of 26" in browser.text
-    browser.click("Next")
+    browser.click("Next page")
     assert "21–26 of 26" in browser.text
     browser.open("/console/organization?sort=-name")
     rows = browser.page.find("table").find("tbody").find_all("tr")
@@ -200,6 +200,11 @@ def test_a_strangers_departments_and_members_are_not_found(browser, make, signed
         f"?department={theirs.id}",
         "?department=abc",
         "?department=" + "9" * 40,
+        "?department=999999999999999999",
+        "/departments/9999999999/edit",
+        "/departments/9999999999/delete",
+        f"/members/{10**18}/edit",
+        f"/members/move?member={10**18}",
         f"/departments/{theirs.id}/edit",
         f"/departments/{theirs.id}/delete",
         f"/members/{uin}/edit",
@@ -214,6 +219,8 @@ def test_a_strangers_departments_and_members_are_not_found(browser, make, signed
     own = member(make, signed_in.organization, "shop")
     browser.open(f"/console/organization/members/move?member={own}")
     browser.submit("Move", department=theirs.id, status=404)
+    browser.open(f"/console/organization/members/move?member={own}")
+    browser.submit("Move", department=9999999999, status=404)
     browser.open("/console/organization/departments/create")
     browser.submit("Create", name="Mine", parent=theirs.id, status=400)
     browser.open("/console/organization/members/create")

@@ -76,7 +76,7 @@ def test_ic_2_the_overview_tells_the_counts_the_login_url_and_what_to_do_next(br
     tiles = {tile.span.get_text(): tile.b.get_text() for tile in browser.page.find_all("a", class_="tile")}
     assert tiles["Users"] == "2"
     assert tiles["User groups"] == "1"
-    assert tiles["Member accounts"] == "2"
+    assert tiles["Accounts"] == "2"
     assert tiles["Departments"] == "0"
     assert tiles["Permission configurations"] == "0"
     button = browser.page.find("button", attrs={"data-copy": "http://localhost/login/acme"})

@@ -266,3 +266,13 @@ def test_last_use_is_noted_once_a_minute_and_reads_stay_reads(scim: ScimClient, 
     with clock.shifted(timedelta(minutes=2)):
         scim.get("/Users", filter="nonsense", status=400)
     assert last_used() > first
+
+
+def test_names_that_folding_makes_longer_are_kept_and_found(scim: ScimClient) -> None:
+    name, address = "ß" * 256, "ß" * 120 + "@x.y"
+    user = scim.user("ann", displayName=name, emails=[{"value": address}])
+    group = scim.group("ß" * 128)
+    assert [found["id"] for found in scim.found("/Users", f'displayName eq "{name}"')] == [user["id"]]
+    assert [found["id"] for found in scim.found("/Groups", f'displayName eq "{group["displayName"]}"')] == [group["id"]]
+    refused = scim.post("/Users", {"userName": "bob", "emails": [{"value": address}]}, status=409)
+    assert refused["detail"].startswith("emails:")

@@ -97,12 +97,13 @@ def test_what_is_no_json_object_is_invalid_syntax(scim: ScimClient, body: bytes)
         ("/Users", {"userName": "a", "active": "perhaps"}),
         ("/Users", {"userName": "a", "name": "Ann"}),
         ("/Users", {"userName": "a", "name": {"givenName": "x" * 65}}),
-        ("/Users", {"userName": "a", "displayName": "ß" * 200}),
+        ("/Users", {"userName": "a", "displayName": "ß" * 257}),
         ("/Users", {"userName": "a", "externalId": "x" * 257}),
         ("/Users", {"userName": "a", "emails": [{"value": "a", "primary": True}, {"value": "b", "primary": True}]}),
         ("/Groups", {}),
         ("/Groups", {"displayName": "x" * 129}),
-        ("/Groups", {"displayName": "ß" * 100}),
+        ("/Groups", {"displayName": "ß" * 129}),
+        ("/Groups", {"displayName": "g", "externalId": "x" * 257}),
         ("/Groups", {"displayName": "line\nbreak"}),
         ("/Groups", {"displayName": "g", "members": [{"value": "u-000000000000"}]}),
         ("/Groups", {"displayName": "g", "members": [{"display": "who"}]}),
@@ -125,6 +126,25 @@ def test_a_taken_email_is_told_apart_from_a_taken_name(scim: ScimClient) -> None
 def test_a_filter_that_is_none_is_refused(scim: ScimClient) -> None:
     for text in ("", "x", 'noSuch eq "x"', "active gt true", "(" * 3000):
         assert scim.get("/Users", filter=text, status=400)["scimType"] == "invalidFilter"
+
+
+@pytest.mark.parametrize("number", ["+-5", "--1", "-", "1e3", "٣", "9" * 19])
+def test_what_is_no_whole_number_is_refused(scim: ScimClient, number: str) -> None:
+    for name in ("count", "startIndex"):
+        assert scim.get("/Users", status=400, **{name: number})["scimType"] == "invalidValue"
+        assert scim.post("/Users/.search", {name: number}, status=400)["scimType"] == "invalidValue"
+
+
+@pytest.mark.parametrize("character", ["\ud800", "\x00"])
+def test_what_no_text_can_hold_is_refused_wherever_the_answer_would_quote_it(scim: ScimClient, character: str) -> None:
+    bad = f"a{character}"
+    for key in ("sortBy", "filter", "attributes", "count"):
+        scim.post("/Users/.search", {key: bad}, status=400)
+    user, group = f"/Users/{scim.user('ann')['id']}", f"/Groups/{scim.group('G')['id']}"
+    for path in (bad, f'emails[{bad} eq "x"]', f'emails[value eq "{bad}"]'):
+        for resource in (user, group):
+            scim.patch(resource, {"op": "replace", "path": path, "value": "x"}, status=400)
+    scim.patch(group, {"op": "add", "path": "members", "value": [bad]}, status=400)
 
 
 def test_other_content_types_and_methods_and_addresses(scim: ScimClient) -> None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import event, text
 
 from portal.core.database import Database
+from portal.core.directory import groups
+from portal.core.errors import Conflict
 from portal.core.space.models import Space
-from tests.support.make import Make
+from scim import resources
+from scim.resources import KINDS, Door
+from tests.support.make import SCIM, Make
 from tests.support.scim import ScimClient, make_secret
 from tests.support.statements import statements
 
@@ -25,6 +34,15 @@ def scim(app: Flask, make: Make, space: Space) -> ScimClient:
     client = ScimClient(app, make_secret(make, space))
     client.get("/Users")
     return client
+
+
+@pytest.fixture
+def doors(database: Database, space: Space) -> Iterator[list[Door]]:
+    """Two requests under way; a lock that is not to be had is an error after a while."""
+    with database.session() as first, database.session() as second:
+        for session in (first, second):
+            session.execute(text("SET LOCAL lock_timeout = '5s'"))
+        yield [Door(session, SCIM, space, "") for session in (first, second)]
 
 
 def counted(database: Database, call: Any) -> int:
@@ -76,6 +94,84 @@ def test_two_changes_of_one_group_at_the_same_time_both_take_effect(scim: ScimCl
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(add, ids)) == [204] * 8
     assert {member["value"] for member in scim.get(path)["members"]} == set(ids)
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_user_who_joins_a_group_while_being_deleted_stops_neither_request(
+    scim: ScimClient, space: Space, doors: list[Door]
+) -> None:
+    user_id = scim.user("ann")["id"]
+    first, second = scim.group("First", user_id)["id"], scim.group("Second")["id"]
+    joining, deleting = doors
+    resources.get(joining, KINDS["Groups"], first, lock=True)
+    user = resources.get(deleting, KINDS["Users"], user_id, lock=True)
+    with ThreadPoolExecutor(1) as pool:
+        deletion = pool.submit(KINDS["Users"].delete, deleting, user)
+        with pytest.raises(TimeoutError):
+            deletion.result(0.3)  # it waits for the first group
+        group = groups.get_group(joining.session, space, second)
+        groups.add_members(joining.session, SCIM, group=group, user_ids=[user_id])
+        joining.session.commit()
+        deletion.result(10)
+    deleting.session.commit()
+    assert scim.get("/Users")["totalResults"] == 0
+    assert not any("members" in found for found in scim.get("/Groups")["Resources"])
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_user_who_is_being_deleted_joins_no_group(scim: ScimClient, space: Space, doors: list[Door]) -> None:
+    user_id = scim.user("ann")["id"]
+    group_id = scim.group("Team")["id"]
+    joining, deleting = doors
+    user = resources.get(deleting, KINDS["Users"], user_id, lock=True)
+    other: list[Any] = []
+
+    def join() -> None:
+        group = groups.get_group(joining.session, space, group_id)
+        with pytest.raises(Conflict):
+            groups.add_members(joining.session, SCIM, group=group, user_ids=[user_id])
+        other.append("refused")
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def join_meanwhile(*_event: object) -> None:
+            if not other:
+                other.append(pool.submit(join))
+                time.sleep(0.3)
+
+        event.listen(deleting.session, "before_flush", join_meanwhile)
+        KINDS["Users"].delete(deleting, user)
+        deleting.session.commit()
+        other[0].result(10)
+    assert other[1:] == ["refused"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [("/scim/v2/Users", "application/scim+json"), ("/saml/acme/acs", "application/x-www-form-urlencoded")],
+)
+def test_a_body_that_trickles_in_keeps_nobody_from_writing(
+    scim: ScimClient, app: Flask, database: Database, path: str, content_type: str
+) -> None:
+    outcomes = []
+
+    class Trickle:
+        def read(self, _size: int = -1) -> bytes:
+            with closing(sqlite3.connect(str(database.engine.url.database), timeout=0)) as other:
+                other.execute("BEGIN IMMEDIATE")
+            outcomes.append("written")
+            return b""
+
+        readline = read
+
+    app.test_client().post(
+        path,
+        content_type=content_type,
+        headers={"Authorization": f"Bearer {scim.secret}"},
+        environ_overrides={"wsgi.input": Trickle(), "CONTENT_LENGTH": "100"},
+    )
+    assert outcomes[:1] == ["written"]
 
 
 def test_the_same_create_twice_at_the_same_time_gives_one_user_and_conflicts(scim: ScimClient, app: Flask) -> None:

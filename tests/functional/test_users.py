@@ -33,6 +33,18 @@ def test_a_user_without_a_name_is_asked_for_one(browser: Browser, make: Make) ->
     assert "A username is needed." in browser.text
 
 
+def test_a_crafted_form_without_a_name_is_refused_by_field(browser: Browser, make: Make) -> None:
+    sign_in(browser, make)
+    for path, data in (
+        ("users", {"rows-0-email": "a@example.com"}),
+        ("groups", {"remarks": "x"}),
+    ):
+        token = browser.open(f"/console/{path}/create").page.find(attrs={"name": "csrf_token"})["value"]
+        answer = browser.client.post(f"/console/{path}/create", data={"csrf_token": token, **data})
+        assert answer.status_code == 400
+        assert "letters, digits" in answer.get_data(as_text=True)
+
+
 def test_ic_3_a_user_is_edited_disabled_and_enabled(browser: Browser, make: Make) -> None:
     admin = sign_in(browser, make)
     user = make.user(admin.space, "alice")
@@ -87,7 +99,7 @@ def test_the_list_is_searched_and_filtered_in_the_url(browser: Browser, make: Ma
     make.user(admin.space, "zoe", source=Source.SCIM)
     browser.open("/console/users")
     assert "1–20 of 22" in browser.text
-    browser.click("Next")
+    browser.click("Next page")
     assert "21–22 of 22" in browser.text
     browser.open("/console/users").submit("Search", q="ZOE")
     assert "zoe" in browser.text

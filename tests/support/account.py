@@ -29,9 +29,10 @@ class OpenAccount:
     policies: tuple[str, ...] = ("QcloudCVMFullAccess",)
     idp: TestIdp = field(default_factory=lambda: TestIdp("http://localhost/saml/acme/idp-metadata"))
     role: str = "TencentCloudSSO-Operations"
+    existing: Account | None = None
 
     def __post_init__(self) -> None:
-        self.account: Account = self.make.account(self.space, self.name)
+        self.account: Account = self.existing or self.make.account(self.space, self.name)
         self.uin = self.account.uin
         self.url = f"/accounts/{self.uin}"
         self.acs = f"{self.url}/saml/acs"

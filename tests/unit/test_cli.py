@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import stat
+import threading
+import time
 import urllib.request
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -139,6 +144,7 @@ def test_further_administrators_of_the_one_organization(settings: Settings, data
     init(settings, organization="Other", space="other")
     assert "several organizations" in run(settings, "admin", "create", "third", stdin=PASSWORD)[2]
     assert run(settings, "admin", "create", "third", "--organization", "Other", stdin=PASSWORD)[0] == 0
+    assert run(settings, "admin", "create", "looker", "--organization", "Other", "--read-only", stdin=PASSWORD)[0] == 0
     assert "no organization Nobody" in run(settings, "admin", "create", "x", "--organization", "Nobody", stdin="p")[2]
 
 
@@ -177,6 +183,43 @@ def test_a_scim_credential_is_printed_alone_and_stored_hashed(settings: Settings
         assert session.query(Space).one().scim_enabled
     assert run(settings, "scim-credential", "create", "--space", "acme")[0] == 0
     assert "limit" in run(settings, "scim-credential", "create", "--space", "acme")[2]
+
+
+def test_the_database_file_is_its_owners_alone(tmp_path: Path) -> None:
+    assert portal(tmp_path, "db", "upgrade").returncode == 0
+    for path in tmp_path.glob("portal.db*"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+@pytest.mark.parametrize(
+    "sent", ["Host: x\r\nX-Slow: ", "Content-Length: 100\r\nHost: x\r\n\r\n{"], ids=["head", "body"]
+)
+def test_requests_that_never_end_hold_the_threads_for_a_while_only(tmp_path: Path, sent: str) -> None:
+    port = free_port()
+    options = ("--port", str(port), "--workers", "1")
+    with running(tmp_path, "serve", *options, request_seconds="1") as process, ExitStack() as stack:
+        wait_for(f"http://127.0.0.1:{port}/healthz", process)
+        stalled = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=8)) for _ in range(12)]
+        for client in stalled:
+            client.sendall(f"POST /login/acme HTTP/1.1\r\n{sent}".encode())
+        begun = time.monotonic()
+        dripping = threading.Thread(target=_drip, args=(stalled[0], begun + 4))
+        dripping.start()
+        assert status(f"http://127.0.0.1:{port}/healthz") == 200
+        assert time.monotonic() - begun < 4
+        for client in stalled[1:]:
+            assert client.recv(4096)[:10] in (b"", b"HTTP/1.1 4")
+        dripping.join()
+        process.terminate()
+        assert "Traceback" not in process.communicate(timeout=45)[0]
+
+
+def _drip(client: socket.socket, end: float) -> None:
+    """A client that is never silent for long."""
+    with suppress(OSError):
+        while time.monotonic() < end:
+            client.sendall(b"x")
+            time.sleep(0.1)
 
 
 def test_db_upgrade_makes_the_schema(tmp_path: Path) -> None:

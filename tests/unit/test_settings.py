@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,38 @@ def test_the_secret_key_of_sqlite_is_made_once_and_readable_by_its_owner_only(tm
     assert len(first.secret_key) >= 32
     mode = (tmp_path / "new" / "folder" / "secret-key").stat().st_mode
     assert stat.S_IMODE(mode) == 0o600
+
+
+def test_no_more_than_the_secret_key_is_left_in_the_folder_which_is_its_owners_too(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    load(data_dir=folder)
+    assert [path.name for path in folder.iterdir()] == ["secret-key"]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_of_many_processes_that_start_at_once_all_have_the_same_secret_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        keys = {settings.secret_key for settings in threads.map(lambda _: load(data_dir=tmp_path), range(16))}
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize("content", ["", "\n", "s" * 31])
+def test_a_kept_secret_key_that_was_cut_off_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "secret-key").write_text(content)
+    assert faults(data_dir=tmp_path) == [
+        f"PORTAL_SECRET_KEY: {tmp_path / 'secret-key'} holds fewer than 32 characters; restore it."
+    ]
+    assert (tmp_path / "secret-key").read_text() == content
+
+
+def test_a_disk_that_is_full_leaves_no_secret_key_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SettingsFault, match="No space"):
+        load(data_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_postgresql_needs_a_secret_key_that_every_process_shares() -> None:
@@ -126,3 +160,8 @@ def test_the_default_file_holds_every_default() -> None:
     assert limits == Limits().model_dump()
     fields = {name: field.default for name, field in Settings.model_fields.items() if name in written}
     assert {name: str(value) for name, value in written.items()} == {name: str(value) for name, value in fields.items()}
+
+
+def test_a_folder_that_cannot_be_made_is_a_fault_and_not_a_traceback() -> None:
+    with pytest.raises(SettingsFault, match=r"PORTAL_DATA_DIR: /proc/nowhere cannot be made"):
+        load(data_dir=Path("/proc/nowhere"))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
@@ -32,6 +31,7 @@ from portal.core.access.queries.entries import open_roles
 from portal.core.access.rows import AuthorizationRow
 from portal.core.access.tasks import enqueue, new_batch
 from portal.core.actor import Actor
+from portal.core.database import flush_or
 from portal.core.directory.models import User
 from portal.core.errors import Conflict, Forbidden, Invalid, NotFound
 from portal.core.organization.models import Account, Member
@@ -103,7 +103,7 @@ def grant(
                     actor_name=actor.name,
                     created_at=now,
                 )
-    _flush(session)
+    flush_or(session, Conflict("Somebody else granted one of these at the same moment. Try again."))
     _record(session, actor, "authorization.grant", batch_id, tasks=number, existing=failed)
     return batch_id
 
@@ -275,13 +275,6 @@ def _unused(session: Session, space: Space, pairs: Sequence[tuple[int, str]]) ->
         wanted = set(pairs)
         found += [(d, c, a) for d, c, a in rows if (d.account_uin, d.configuration_id) in wanted]
     return found
-
-
-def _flush(session: Session) -> None:
-    try:
-        session.flush()
-    except IntegrityError as error:
-        raise Conflict("Somebody else granted one of these at the same moment. Try again.") from error
 
 
 def _record(session: Session, actor: Actor, action: str, batch_id: str, **details: object) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
 from portal.core.access.models import Authorization, Configuration, ConfigurationPolicy, Deployment
 from portal.core.actor import Actor
 from portal.core.cam import presets
+from portal.core.database import flush_or
 from portal.core.errors import Conflict, Invalid, NotFound
 from portal.core.space.models import Space
 from portal.core.text import fold
@@ -44,18 +44,19 @@ def create_configuration(
     policies: Sequence[str] = (),
 ) -> Configuration:
     """`session_duration` in seconds, 900 to 43200. Raises Invalid, Conflict (name taken), LimitReached."""
-    name = name.strip()
+    name = (name or "").strip()
     if not _NAME.fullmatch(name):
         raise Invalid("A name has 1 to 112 letters, digits and hyphens.", field="name")
     mine = Configuration.space_id == space.id
+    taken = Conflict(f"A permission configuration named {name} exists already in this space.", field="name")
     if session.scalar(select(Configuration.id).where(mine, Configuration.name_key == fold(name))):
-        raise Conflict(f"A permission configuration named {name} exists already in this space.", field="name")
+        raise taken
     count = session.scalar(select(func.count()).select_from(Configuration).where(mine)) or 0
     limits.check("configurations_per_space", count + 1, what="permission configurations")
     configuration = Configuration(space_id=space.id, name=name, name_key=fold(name), revision=1)
     _apply(configuration, description=description, session_duration=session_duration, relay_state=relay_state)
     session.add(configuration)
-    _flush(session, name)
+    flush_or(session, taken)
     _add_policies(session, configuration, policies)
     _record(session, actor, "configuration.create", configuration, policies=list(policies))
     return configuration
@@ -130,14 +131,14 @@ def policy_names(session: Session, configuration_id: str) -> list[str]:
 def _apply(configuration: Configuration, **changes: Any) -> None:
     for name, value in changes.items():
         if name == "description":
-            value = value.strip()
+            value = (value or "").strip()
             if len(value) > 1024:
                 raise Invalid("At most 1024 characters are allowed.", field=name)
         elif name == "session_duration":
             if value not in SESSION_DURATION:
                 raise Invalid("A session lasts 900 to 43200 seconds (15 minutes to 12 hours).", field=name)
         elif name == "relay_state":
-            value = value.strip()
+            value = (value or "").strip()
             _check_relay_state(value)
         else:
             raise Invalid(f"{name} of a permission configuration cannot be changed.", field=name)
@@ -166,7 +167,7 @@ def _add_policies(session: Session, configuration: Configuration, names: Sequenc
         present.add(name)
         session.add(ConfigurationPolicy(configuration_id=configuration.id, policy_name=name))
     limits.check("policies_per_configuration", len(present), what="preset policies of a permission configuration")
-    session.flush()
+    flush_or(session, Conflict(f"Somebody else changed {configuration.name} at the same moment. Try again."))
 
 
 def _revise(configuration: Configuration) -> None:
@@ -179,15 +180,6 @@ def _some(session: Session, table: Any, configuration: Configuration, one: str, 
     statement = select(func.count()).select_from(table).where(table.configuration_id == configuration.id)
     count = session.scalar(statement) or 0
     return f"{count} {one if count == 1 else many}" if count else ""
-
-
-def _flush(session: Session, name: str) -> None:
-    try:
-        session.flush()
-    except IntegrityError as error:
-        raise Conflict(
-            f"A permission configuration named {name} exists already in this space.", field="name"
-        ) from error
 
 
 def _record(session: Session, actor: Actor, action: str, configuration: Configuration, **details: Any) -> None:

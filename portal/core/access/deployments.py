@@ -120,7 +120,9 @@ def undeploy(session: Session, actor: Actor, *, space: Space, deployment: Deploy
     batch_id = new_batch()
     number = queue_revocations(session, actor, space=space, batch_id=batch_id, rows=rows)
     session.flush()
-    session.refresh(deployment, with_for_update=True)
+    locked = select(Deployment).where(Deployment.id == deployment.id).with_for_update()
+    if session.scalar(locked.execution_options(populate_existing=True)) is None:
+        raise NotFound("There is no such deployment in this space.")
     if deployment.status == DeploymentStatus.UNDEPLOYING:
         raise Conflict("This deployment is being undeployed already.")
     queue_undeployment(

@@ -225,6 +225,18 @@ class Task(Base):
     claim_until: Mapped[datetime | None]
 
 
+class BatchUser(Base):
+    """Whom the tasks of a batch are about, where one task serves many users of a group.
+
+    Without a foreign key to the user, because the tasks outlive a user that the IdP deleted.
+    """
+
+    __tablename__ = "batch_users"
+
+    batch_id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(16), primary_key=True)
+
+
 class AccountClaim(Base):
     """One writer per account at a time: taken by compare-and-set, runs out by itself when a worker dies."""
 

@@ -34,11 +34,18 @@ class Principal:
 
 
 def pick_accounts(session: Session, space: Space, uins: Sequence[int]) -> dict[int, str]:
-    """Names by number, in the order asked for. Raises Invalid (none), NotFound (not a member of the organization)."""
+    """Names by number, in the order asked for. Raises Invalid (none), NotFound (not a member of the organization).
+
+    They stay members until the transaction ends: `remove_members` waits for it, and then sees what it made.
+    """
     if not uins:
         raise Invalid("Choose at least one account.", field="accounts")
     mine = Member.organization_id == space.organization_id
-    found = _named(session, Member.account_uin, Member.name, mine, uins)
+    found: dict[int, str] = {}
+    for chunk in chunks(sorted(set(uins))):
+        members = select(Member.account_uin, Member.name).where(mine, Member.account_uin.in_(chunk))
+        locked = members.order_by(Member.account_uin).with_for_update(read=True, key_share=True)
+        found.update((uin, name) for uin, name in session.execute(locked))
     return _complete(found, uins, "account", "accounts")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import delete, func, select
@@ -11,13 +12,14 @@ from portal.core import audit
 from portal.core.access.models import (
     Authorization,
     DeletionStrategy,
+    PrincipalType,
     SyncedUser,
     SyncStatus,
     UserSync,
 )
+from portal.core.access.picking import Principal
 from portal.core.access.queries.shared import in_groups_of
-from portal.core.access.syncs import queue_per_user
-from portal.core.access.tasks import new_batch
+from portal.core.access.syncs import queue_per_account
 from portal.core.actor import Actor
 from portal.core.directory.models import Group, Membership, User
 from portal.core.organization.models import Member
@@ -48,7 +50,8 @@ def withdraw_user(session: Session, actor: Actor, *, user: User) -> None:
     for uin, strategy, _own in sorted(asked, key=lambda row: (row[2], row[1])):
         strategies[uin] = strategy  # the last one decides: the user's own; among groups Keep goes before Delete
     _remove(session, actor, Authorization.user_id == user.id, mine, "user", user.id, user.user_name)
-    _queue(session, actor, user.space_id, [(user.id, user.user_name)], strategies)
+    about = Principal(PrincipalType.USER, user.id, user.user_name)
+    _queue(session, actor, user.space_id, about, [user.id], strategies)
 
 
 def withdraw_group(session: Session, actor: Actor, *, group: Group) -> None:
@@ -57,15 +60,10 @@ def withdraw_group(session: Session, actor: Actor, *, group: Group) -> None:
     strategies: dict[int, Any] = dict(
         session.execute(select(UserSync.account_uin, UserSync.deletion_strategy).where(mine)).all()
     )
-    people = session.execute(
-        select(User.id, User.user_name)
-        .join(Membership, Membership.user_id == User.id)
-        .where(Membership.group_id == group.id)
-        .order_by(User.number)
-    )
-    members = [(user_id, name) for user_id, name in people]
+    members = session.scalars(select(Membership.user_id).where(Membership.group_id == group.id)).all()
     _remove(session, actor, Authorization.group_id == group.id, mine, "group", group.id, group.name)
-    _queue(session, actor, group.space_id, members, strategies)
+    about = Principal(PrincipalType.GROUP, group.id, group.name)
+    _queue(session, actor, group.space_id, about, members, strategies)
 
 
 def _uses(session: Session, authorized: Any, synchronized: Any) -> list[str]:
@@ -93,10 +91,14 @@ def _remove(
 
 
 def _queue(
-    session: Session, actor: Actor, space_id: str, people: list[tuple[str, str]], strategies: dict[int, Any]
+    session: Session,
+    actor: Actor,
+    space_id: str,
+    about: Principal,
+    user_ids: Sequence[str],
+    strategies: dict[int, Any],
 ) -> None:
     names = session.execute(select(Member.account_uin, Member.name).where(Member.account_uin.in_(strategies)))
     accounts = [(uin, name, None, strategies[uin]) for uin, name in sorted(names)]
-    if accounts and people:
-        queue_per_user(session, actor, space_id=space_id, batch_id=new_batch(), people=people, accounts=accounts)
-        session.flush()
+    if accounts and user_ids:
+        queue_per_account(session, actor, space_id=space_id, about=about, user_ids=user_ids, accounts=accounts)

@@ -6,16 +6,16 @@ any more, and stays a CAM user of the account's own or is removed, as the last o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
 from portal.core.access.models import (
+    BatchUser,
     DeletionStrategy,
     DuplicationStrategy,
     PrincipalType,
@@ -25,11 +25,12 @@ from portal.core.access.models import (
     TaskType,
     UserSync,
 )
-from portal.core.access.picking import chunks, pick_accounts, pick_principals
+from portal.core.access.picking import Principal, chunks, pick_accounts, pick_principals
 from portal.core.access.queries.entries import open_users
 from portal.core.access.queries.syncs import sync_row
 from portal.core.access.tasks import enqueue, new_batch
 from portal.core.actor import Actor
+from portal.core.database import flush_or
 from portal.core.directory.models import Group, User
 from portal.core.errors import Conflict, Forbidden, Invalid, NotFound
 from portal.core.ids import new_id
@@ -123,7 +124,7 @@ def synchronize(
                 created_at=now,
             )
     session.add_all(syncs)
-    _flush(session)
+    flush_or(session, Conflict("Somebody else configured one of these at the same moment. Try again."))
     details = {"tasks": number, "existing": refused, "duplication": duplication.value, "deletion": deletion.value}
     audit.record(session, actor, "user_sync.create", target_type="batch", target_id=batch_id, details=details)
     return batch_id
@@ -150,6 +151,9 @@ def update_sync(
 
 def delete_sync(session: Session, actor: Actor, *, sync: UserSync) -> str:
     """Sign-on through it stops with this transaction; a task ends it in the account. Returns the batch's id."""
+    mine = select(UserSync).where(UserSync.id == sync.id).with_for_update()
+    if session.scalar(mine.execution_options(populate_existing=True)) is None:
+        raise NotFound("There is no such user synchronization in this space.")
     if sync.status == SyncStatus.DELETING:
         raise Conflict("This user synchronization is being deleted already; if its task failed, run that again.")
     space = session.get_one(Space, sync.space_id)
@@ -177,7 +181,7 @@ def delete_sync(session: Session, actor: Actor, *, sync: UserSync) -> str:
 
 
 def members_joined(session: Session, actor: Actor, *, group: Group, user_ids: Sequence[str]) -> None:
-    """Users came into a group: a task for each in every account that the group is synchronized to (IC-14)."""
+    """Users came into a group: a task in every account that the group is synchronized to (IC-14)."""
     _follow(session, actor, group, user_ids, TaskType.SYNC_USER_ADDED)
 
 
@@ -199,38 +203,40 @@ def user_entry(session: Session, user: User, *, account_uin: int) -> UserEntry:
     return UserEntry(*found)
 
 
-def queue_per_user(
+def queue_per_account(
     session: Session,
     actor: Actor,
     *,
     space_id: str,
-    batch_id: str,
-    people: Iterable[tuple[str, str]],
+    about: Principal,
+    user_ids: Sequence[str],
     accounts: Sequence[tuple[int, str, str | None, str]],
     type: TaskType = TaskType.SYNC_USER_REMOVED,
-) -> int:
-    """A task of `type` per user (id, name) and account (number, name, synchronization, deletion policy)."""
-    now, number = clock.now(), 0
-    for user_id, user_name in people:
-        for uin, account_name, sync_id, deletion in accounts:
-            number += 1
-            enqueue(
-                session,
-                space_id=space_id,
-                batch_id=batch_id,
-                number=number,
-                type=type,
-                account_uin=uin,
-                account_name=account_name,
-                principal_type=PrincipalType.USER,
-                principal_id=user_id,
-                principal_name=user_name,
-                sync_id=sync_id,
-                deletion_strategy=deletion,
-                actor_name=actor.name,
-                created_at=now,
-            )
-    return number
+) -> None:
+    """A batch with a task of `type` per account (number, name, synchronization, deletion policy), for all the users.
+
+    Its rows are accounts plus users, not accounts times users: a push of the IdP may name a thousand of them.
+    """
+    batch_id, now = new_batch(), clock.now()
+    session.execute(insert(BatchUser), [{"batch_id": batch_id, "user_id": user_id} for user_id in user_ids])
+    for number, (uin, account_name, sync_id, deletion) in enumerate(accounts, 1):
+        enqueue(
+            session,
+            space_id=space_id,
+            batch_id=batch_id,
+            number=number,
+            type=type,
+            account_uin=uin,
+            account_name=account_name,
+            principal_type=about.type,
+            principal_id=about.id,
+            principal_name=about.name,
+            sync_id=sync_id,
+            deletion_strategy=deletion,
+            actor_name=actor.name,
+            created_at=now,
+        )
+    session.flush()
 
 
 def _follow(session: Session, actor: Actor, group: Group, user_ids: Sequence[str], type: TaskType) -> None:
@@ -242,21 +248,13 @@ def _follow(session: Session, actor: Actor, group: Group, user_ids: Sequence[str
     ).all()
     if not accounts or not user_ids:
         return
-    people: list[Any] = [
-        row
-        for chunk in chunks(user_ids)
-        for row in session.execute(select(User.id, User.user_name).where(User.id.in_(chunk)).order_by(User.number))
-    ]
-    queue_per_user(
-        session,
-        actor,
-        space_id=group.space_id,
-        batch_id=new_batch(),
-        people=people,
-        accounts=accounts,
-        type=type,
+    about = Principal(PrincipalType.GROUP, group.id, group.name)
+    if len(user_ids) == 1:
+        user_name = session.scalar(select(User.user_name).where(User.id == user_ids[0]))
+        about = Principal(PrincipalType.USER, user_ids[0], user_name or "")
+    queue_per_account(
+        session, actor, space_id=group.space_id, about=about, user_ids=user_ids, accounts=accounts, type=type
     )
-    session.flush()
 
 
 def _choice(kind: Any, value: str, field: str) -> Any:
@@ -271,13 +269,6 @@ def _checked_description(description: str) -> str:
     if len(text) > 1024:
         raise Invalid("At most 1024 characters are allowed.", field="description")
     return text
-
-
-def _flush(session: Session) -> None:
-    try:
-        session.flush()
-    except IntegrityError as error:
-        raise Conflict("Somebody else configured one of these at the same moment. Try again.") from error
 
 
 def _record(session: Session, actor: Actor, action: str, sync: UserSync, **details: object) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock
@@ -24,6 +23,7 @@ from portal.core.access.models import (
 )
 from portal.core.access.picking import pick_accounts, principal_exists
 from portal.core.actor import Actor
+from portal.core.database import flush_or
 from portal.core.errors import Conflict, NotFound
 from portal.core.ids import new_id
 from portal.core.space.models import Space
@@ -61,6 +61,7 @@ def retry(session: Session, actor: Actor, *, space: Space, task: Task) -> Task:
     """
     if task.space_id != space.id:
         raise NotFound("There is no such task in this space.")
+    session.refresh(task, with_for_update=True)
     if task.status != TaskStatus.FAILED:
         raise Conflict("Only a failed task can be run again.")
     pick_accounts(session, space, [task.account_uin])
@@ -81,10 +82,7 @@ def retry(session: Session, actor: Actor, *, space: Space, task: Task) -> Task:
         target_name=task.type,
         account_uin=task.account_uin,
     )
-    try:
-        session.flush()
-    except IntegrityError as error:
-        raise Conflict("This exists by now; there is nothing to run again.") from error
+    flush_or(session, Conflict("This exists by now; there is nothing to run again."))
     return task
 
 

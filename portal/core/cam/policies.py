@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from portal.core import limits
 from portal.core.cam import presets
 from portal.core.cam.models import CamAttachment, CamPolicy, HolderType
 from portal.core.errors import Forbidden, Invalid
@@ -38,6 +39,46 @@ def attach_exactly(
         )
     session.flush()
     return present.keys() != wanted
+
+
+def attach(
+    session: Session, *, account_uin: int, holder_type: HolderType, holder_id: int, names: Sequence[str]
+) -> list[str]:
+    """Let the holder have these preset policies as well; the names of those that it did not have.
+
+    Raises Invalid for a name that is no preset policy, LimitReached.
+    """
+    for name in names:
+        if presets.find(name) is None:
+            raise Invalid(f"There is no preset policy named {name[:128]}.", field="policies")
+    held = select(CamAttachment.policy_type, CamAttachment.policy_name).where(
+        CamAttachment.holder_type == holder_type, CamAttachment.holder_id == holder_id
+    )
+    present = {(policy_type, name) for policy_type, name in session.execute(held)}
+    new = [name for name in dict.fromkeys(names) if ("System", name) not in present]
+    limits.check("policies_per_principal", len(present) + len(new), what="policies of one user, group or role")
+    for name in new:
+        session.add(
+            CamAttachment(
+                holder_type=holder_type,
+                holder_id=holder_id,
+                policy_type="System",
+                policy_name=name,
+                account_uin=account_uin,
+            )
+        )
+    session.flush()
+    return new
+
+
+def detach(session: Session, *, holder_type: HolderType, holder_id: int, name: str) -> bool:
+    """Take the policy of that name, preset or custom, from the holder; False when it does not have it itself."""
+    mine = (CamAttachment.holder_type == holder_type, CamAttachment.holder_id == holder_id)
+    found = session.scalars(select(CamAttachment).where(*mine, CamAttachment.policy_name == name)).all()
+    for row in found:
+        session.delete(row)
+    session.flush()
+    return bool(found)
 
 
 def detach_all(session: Session, *, holder_type: HolderType, holder_id: int) -> None:

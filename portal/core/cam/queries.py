@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, or_, select
 from sqlalchemy.orm import Session
 
+from portal.core import clock
 from portal.core.cam import presets
 from portal.core.cam.decision import AccessRequest, NamedPolicy, decide
 from portal.core.cam.models import (
@@ -80,8 +81,25 @@ def named(grants: Iterable[Grant]) -> tuple[NamedPolicy, ...]:
 
 
 def allows(policies: Iterable[NamedPolicy], action: str, *, account_uin: int, resource: str = "*") -> bool:
-    """Whether `policies` of one principal allow `action` (service:name). Raises PolicyError for a bad one."""
+    """Whether `policies` of one principal allow `action` (service:name), whoever asks from wherever.
+
+    Conditions that need to know more do not hold. Raises PolicyError for a bad action.
+    """
     return decide(policies, AccessRequest(action, resource, account_uin)).allowed
+
+
+def question(
+    principal: CamUser | CamRole, action: str, *, account_uin: int, address: str, resource: str = "*"
+) -> AccessRequest:
+    """`principal` asks, here and now: with what is known of it for conditions and variables. `address` is an IP's."""
+    uin = {"uin": str(principal.uin)} if isinstance(principal, CamUser) else {}
+    context = {
+        "qcs:ip": address,
+        "qcs:current_time": clock.now().isoformat(),
+        "qcs:owner_uin": str(account_uin),
+        **{f"qcs:{name}": value for name, value in uin.items()},
+    }
+    return AccessRequest(action, resource, account_uin, context, uin)
 
 
 def policies_of_roles(session: Session, account_uin: int, names: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -14,11 +14,11 @@ from portal.core import audit, clock
 from portal.core.actor import Actor
 from portal.core.cam import queries
 from portal.core.cam.models import CamGroupMember, CamSession, CamUser, HolderType
-from portal.core.cam.policies import attach_exactly, check_manager, detach_all
-from portal.core.errors import Conflict, Invalid
+from portal.core.cam.policies import attach, attach_exactly, check_manager, detach, detach_all
+from portal.core.errors import Conflict, Invalid, NotFound
 from portal.core.federation.models import SignIn
 from portal.core.organization.models import Organization
-from portal.core.secrets import hash_password, password_matches
+from portal.core.secrets import hash_password
 from portal.core.text import fold
 
 SUB_USER = "SubUser"
@@ -34,6 +34,20 @@ _PASSWORD_LENGTH = range(8, 129)  # NIST SP 800-63B 5.1.1.1: length counts, no r
 def find_cam_user(session: Session, account_uin: int, name: str) -> CamUser | None:
     """By name, without case as everywhere."""
     return session.scalar(select(CamUser).where(CamUser.account_uin == account_uin, CamUser.name_key == fold(name)))
+
+
+def get_cam_user(session: Session, account_uin: int, uin: int, *, lock: bool = False) -> CamUser:
+    """The account's user of that number. With `lock` nobody else changes it until the end. Raises NotFound."""
+    statement = select(CamUser).where(CamUser.account_uin == account_uin, CamUser.uin == uin)
+    found = session.scalar(statement.with_for_update(key_share=True) if lock else statement)
+    if found is None:
+        raise NotFound("There is no such CAM user in this account.")
+    return found
+
+
+def user_arn(account_uin: int, user_uin: int) -> str:
+    """How policies name a CAM user."""
+    return f"qcs::cam::uin/{account_uin}:uin/{user_uin}"
 
 
 def create_cam_user(
@@ -65,25 +79,24 @@ def set_password(session: Session, actor: Actor, *, cam_user: CamUser, password:
     _record(session, actor, "cam_user.set_password", cam_user)
 
 
-def check_password(
-    session: Session, *, account_uin: int, name: str, password: str, attempts: int, lock_minutes: int
-) -> CamUser | None:
-    """The CAM user of an admin account whose password this is, else None: unknown, locked, wrong look alike.
+def password_hash_of(session: Session, *, account_uin: int, name: str) -> str | None:
+    """What the password of a CAM user of an admin account is to be compared with; None when nobody is called so."""
+    return session.scalar(_signing_in(account_uin, name).with_only_columns(CamUser.password_hash))
 
-    `attempts` wrong passwords in a row lock the user for `lock_minutes`. The caller commits after a None as well:
-    that is how the attempts are counted.
+
+def count_sign_in(
+    session: Session, *, account_uin: int, name: str, proven: str | None, attempts: int, lock_minutes: int
+) -> CamUser | None:
+    """The CAM user who may come in, else None: unknown, locked, wrong look alike.
+
+    `proven` is the hash that the password matched, None for a wrong one. To compare them takes long and happens
+    outside of a transaction, so what was proven must still be the password here. `attempts` wrong ones in a row lock
+    the user for `lock_minutes`. The caller commits after a None as well: that is how the attempts are counted.
     """
-    user = session.scalar(
-        select(CamUser)
-        .join(Organization, Organization.admin_uin == CamUser.account_uin)
-        .where(CamUser.account_uin == account_uin, CamUser.name_key == fold(name))
-        .with_for_update(of=CamUser)
-    )
-    if user is not None and user.locked_until is not None and user.locked_until > clock.now():
-        user = None
-    right = password_matches(user.password_hash if user else None, password)
-    if user is None:
+    user = session.scalar(_signing_in(account_uin, name).with_for_update(of=CamUser))
+    if user is None or (user.locked_until is not None and user.locked_until > clock.now()):
         return None
+    right = proven is not None and proven == user.password_hash
     if right:
         user.failed_sign_ins, user.locked_until = 0, None
     else:
@@ -92,6 +105,14 @@ def check_password(
             user.failed_sign_ins, user.locked_until = 0, clock.now() + timedelta(minutes=lock_minutes)
     session.flush()
     return user if right else None
+
+
+def _signing_in(account_uin: int, name: str) -> Select[CamUser]:
+    return (
+        select(CamUser)
+        .join(Organization, Organization.admin_uin == CamUser.account_uin)
+        .where(CamUser.account_uin == account_uin, CamUser.name_key == fold(name))
+    )
 
 
 def synchronize_cam_user(
@@ -142,6 +163,42 @@ def release_cam_user(session: Session, actor: Actor, *, cam_user: CamUser, manag
     _record(session, actor, "cam_user.release", cam_user)
 
 
+def grant_policies(session: Session, actor: Actor, *, cam_user: CamUser, names: Sequence[str]) -> list[str]:
+    """Grant preset policies (CAM-2), to a synchronized user as well: what it may is up to the account (IC-14).
+
+    The names of those that are new; what the user has already stays. Raises Invalid, LimitReached, NotFound.
+    """
+    if not names:
+        raise Invalid("Choose at least one preset policy.", field="policies")
+    get_cam_user(session, cam_user.account_uin, cam_user.uin, lock=True)
+    new = attach(
+        session,
+        account_uin=cam_user.account_uin,
+        holder_type=HolderType.USER,
+        holder_id=cam_user.uin,
+        names=names,
+    )
+    if new:
+        _record(session, actor, "cam_user.grant_policies", cam_user, policies=new)
+    return new
+
+
+def withdraw_policy(session: Session, actor: Actor, *, cam_user: CamUser, name: str) -> CamUser:
+    """Withdraw a policy that the user holds itself (CAM-2); those of its groups stay.
+
+    Raises NotFound, Invalid when the organization would lose its last administrator.
+    """
+    last = _administrators(session, cam_user.account_uin) == [cam_user.uin]
+    get_cam_user(session, cam_user.account_uin, cam_user.uin, lock=True)
+    with session.begin_nested():
+        if not detach(session, holder_type=HolderType.USER, holder_id=cam_user.uin, name=name):
+            raise NotFound(f"The CAM user {cam_user.name} does not hold a policy {name[:128]} itself.")
+        if last and not _administrators(session, cam_user.account_uin):
+            raise _last_administrator(cam_user)
+    _record(session, actor, "cam_user.withdraw_policy", cam_user, policies=[name])
+    return cam_user
+
+
 def delete_cam_user(session: Session, actor: Actor, *, cam_user: CamUser, manager: str | None) -> None:
     """Ends its sessions too. Raises Forbidden for a user that is not `manager`'s."""
     check_manager(f"The CAM user {cam_user.name}", cam_user.managed_by, manager)
@@ -180,21 +237,30 @@ def _take_over(session: Session, user: CamUser, manager: str) -> None:
 
 
 def _check_not_last_administrator(session: Session, user: CamUser) -> None:
+    if _administrators(session, user.account_uin) == [user.uin]:
+        raise _last_administrator(user)
+
+
+def _last_administrator(user: CamUser) -> Invalid:
     """Nobody could sign in to the console any more, so nobody could undo it."""
-    runs = select(Organization.id).where(Organization.admin_uin == user.account_uin)
-    if user.password_hash is None or session.scalar(runs) is None:
-        return
-    held = queries.grants_of_users(session, user.account_uin, CamUser.password_hash.is_not(None))
-    administrators = [
-        uin
-        for uin, grants in held.items()
-        if queries.allows(queries.named(grants), RESCUE, account_uin=user.account_uin)
+    return Invalid(
+        f"{user.name} is the last administrator of the organization: make another administrator first.",
+        field="name",
+    )
+
+
+def _administrators(session: Session, account_uin: int) -> list[int]:
+    """Who of an admin account can sign in to the console and repair the sign-in; nobody of any other account.
+
+    Holds the organization, so that of two administrators each cannot take the other for the one who is left.
+    """
+    runs = select(Organization.id).where(Organization.admin_uin == account_uin).with_for_update(key_share=True)
+    if session.scalar(runs) is None:
+        return []
+    held = queries.grants_of_users(session, account_uin, CamUser.password_hash.is_not(None))
+    return [
+        uin for uin, grants in held.items() if queries.allows(queries.named(grants), RESCUE, account_uin=account_uin)
     ]
-    if administrators == [user.uin]:
-        raise Invalid(
-            f"{user.name} is the last administrator of the organization: make another administrator first.",
-            field="name",
-        )
 
 
 def _end_sign_ins(session: Session, user: CamUser) -> None:

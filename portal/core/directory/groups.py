@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
@@ -44,8 +44,8 @@ def create_group(
     """
     count = session.scalar(select(func.count()).select_from(Group).where(Group.space_id == space.id)) or 0
     limits.check("groups_per_space", count + 1, what="user groups")
-    group = Group(space_id=space.id, name="", name_key="", source=source, external_id=external_id, version=1)
-    _apply(session, group, name=name, remarks=remarks)
+    group = Group(space_id=space.id, name="", name_key="", source=source, version=1)
+    _apply(session, group, name=name, remarks=remarks, external_id=external_id)
     session.add(group)
     _flush(session)
     _record(session, actor, "group.create", group, source=source)
@@ -73,6 +73,7 @@ def delete_group(session: Session, actor: Actor, *, group: Group) -> None:
     from portal.core.access import principals
 
     check_source(actor, group)
+    session.execute(select(Group.id).where(Group.id == group.id).with_for_update())  # nothing new hangs on it from here
     if actor.kind == "scim":
         principals.withdraw_group(session, actor, group=group)
     else:
@@ -115,11 +116,9 @@ def add_members(session: Session, actor: Actor, *, group: Group, user_ids: Seque
     joined = [user_id for user_id in wanted if user_id not in present]
     if joined:
         now = clock.now()
-        session.execute(
-            insert(Membership), [{"group_id": group.id, "user_id": user_id, "joined_at": now} for user_id in joined]
-        )
+        session.add_all(Membership(group_id=group.id, user_id=user_id, joined_at=now) for user_id in joined)
         _touch(group)
-        session.flush()
+        flush_or(session, Conflict("Somebody else changed these users or this group in this moment. Try again."))
         _record(session, actor, "group.add_users", group, users=joined[:100], count=len(joined))
         syncs.members_joined(session, actor, group=group, user_ids=joined)
     return joined

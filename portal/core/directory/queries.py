@@ -36,7 +36,7 @@ class JoinedRow:
 def users_page(session: Session, space: Space, search: Search) -> Page[User]:
     """Filters: `status` (enabled, disabled), `source` (Manual, SCIM)."""
     statement = _matching_users(select(User).where(User.space_id == space.id), search)
-    if search.filter("status"):
+    if search.filter("status") in ("enabled", "disabled"):
         statement = statement.where(User.enabled.is_(search.filter("status") == "enabled"))
     if search.filter("source"):
         statement = statement.where(User.source == search.filter("source"))
@@ -53,7 +53,7 @@ def groups_page(session: Session, space: Space, search: Search) -> Page[GroupRow
     page = paginate(
         session, statement, search, sorts={"created": Group.number, "name": Group.name_key}, key=Group.number
     )
-    return Page([GroupRow(*row) for row in page.rows], page.total, search)
+    return Page([GroupRow(*row) for row in page.rows], page.total, page.search)
 
 
 def users_of_group(session: Session, group: Group, search: Search) -> Page[MemberRow]:
@@ -65,7 +65,7 @@ def users_of_group(session: Session, group: Group, search: Search) -> Page[Membe
     )
     sorts = {"name": User.user_name_key, "joined": Membership.joined_at}
     page = paginate(session, statement, search, sorts=sorts, key=User.number)
-    return Page([MemberRow(*row) for row in page.rows], page.total, search)
+    return Page([MemberRow(*row) for row in page.rows], page.total, page.search)
 
 
 def groups_of_user(session: Session, user: User, search: Search) -> Page[JoinedRow]:
@@ -77,7 +77,7 @@ def groups_of_user(session: Session, user: User, search: Search) -> Page[JoinedR
     )
     sorts = {"name": Group.name_key, "joined": Membership.joined_at}
     page = paginate(session, statement, search, sorts=sorts, key=Group.number)
-    return Page([JoinedRow(*row) for row in page.rows], page.total, search)
+    return Page([JoinedRow(*row) for row in page.rows], page.total, page.search)
 
 
 def users_to_add(session: Session, group: Group, search: Search) -> Page[User]:

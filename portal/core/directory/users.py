@@ -88,11 +88,14 @@ def update_user(
     before = {name: getattr(user, name) for name in changes}
     _apply(session, user, **changes)
     changed = sorted(name for name, value in before.items() if getattr(user, name) != value)
-    if values is not None and _replace_values(session, user, values):
-        changed.append("values")
     if changed:
         _touch(user)
         _flush(session)
+    if values is not None and _replace_values(session, user, values):
+        if not changed:
+            _touch(user)
+        changed.append("values")
+    if changed:
         _record(session, actor, "user.update", user, changed=changed)
     return user
 
@@ -124,6 +127,11 @@ def delete_user(session: Session, actor: Actor, *, user: User) -> None:
     from portal.core.access import principals
 
     check_source(actor, user)
+    joined = select(Membership.group_id).where(Membership.user_id == user.id)
+    session.execute(  # groups go before what hangs on them, in one order: two requests then wait, none is killed
+        select(Group.id).where(Group.id.in_(joined)).order_by(Group.id).with_for_update(key_share=True)
+    )
+    session.execute(select(User.id).where(User.id == user.id).with_for_update())  # nothing new hangs on it from here
     if actor.kind == "scim":
         principals.withdraw_user(session, actor, user=user)
     else:
@@ -133,11 +141,7 @@ def delete_user(session: Session, actor: Actor, *, user: User) -> None:
         if uses:
             raise Conflict(f"{user.user_name} is still in use: {', '.join(uses)}. Remove these first.")
     _record(session, actor, "user.delete", user)
-    session.execute(
-        update(Group)
-        .where(Group.id.in_(select(Membership.group_id).where(Membership.user_id == user.id)))
-        .values(version=Group.version + 1, updated_at=clock.now())
-    )
+    session.execute(update(Group).where(Group.id.in_(joined)).values(version=Group.version + 1, updated_at=clock.now()))
     session.execute(delete(Membership).where(Membership.user_id == user.id))
     session.delete(user)
     session.flush()
@@ -173,7 +177,7 @@ def _apply(session: Session, user: User, **changes: Any) -> None:
 
 
 def _check_user_name(session: Session, space_id: str, name: str, user: User | None = None) -> None:
-    if not _USER_NAME.fullmatch(name):
+    if not _USER_NAME.fullmatch(name or ""):
         raise Invalid("A username has 1 to 64 letters, digits and the characters + = , . @ - _", field="user_name")
     if user is None or fold(name) != user.user_name_key:
         with session.no_autoflush:
@@ -223,8 +227,14 @@ def _touch(user: User) -> None:
 
 
 def _flush(session: Session) -> None:
-    """Two requests at the same time: the unique index decides, the loser gets the same answer as if it had come later."""
-    flush_or(session, Conflict("A user of this name or e-mail exists already in this space.", field="user_name"))
+    """Two requests at the same time: the unique index decides, and the loser is refused as if it had come later."""
+    taken = Conflict("A user of this name or e-mail exists already in this space.", field="user_name")
+    try:
+        flush_or(session, taken)
+    except Conflict:
+        if "email_key" in str(getattr(taken.__cause__, "orig", "")):
+            taken.field = "email"
+        raise
 
 
 def _record(session: Session, actor: Actor, action: str, user: User, **details: Any) -> None:

@@ -97,9 +97,11 @@ def finish_sign_in(
     """
     _see_once(session, space, assertion_id, assertion_expires)
     if not name_id.isascii():  # user names are ASCII; folding would let a look-alike through
-        raise SignInRefused("unknown-user", f"the name {ascii(name_id)} is not ASCII")
+        raise SignInRefused("unknown-user", f"the name {name_id!a} is not ASCII")
     user = session.scalars(
-        select(User).where(User.space_id == space.id, User.user_name_key == fold(name_id))
+        select(User)
+        .where(User.space_id == space.id, User.user_name_key == fold(name_id))
+        .with_for_update(read=True)  # who disables the user meanwhile waits, and then ends this session too
     ).one_or_none()
     if user is None:
         raise SignInRefused("unknown-user", f"no user {name_id} in space {space.name}")

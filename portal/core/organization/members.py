@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import delete, func, select, union_all, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.core import audit, limits
 from portal.core.access.models import Authorization, Deployment, SyncedUser, UserSync
 from portal.core.actor import Actor
 from portal.core.cam import roles
+from portal.core.database import flush_or
 from portal.core.errors import Conflict, Invalid
 from portal.core.organization import names, queries
 from portal.core.organization.models import Account, Department, Member, Organization
@@ -57,7 +57,7 @@ def create_member(
             may_quit=False,
         )
     )
-    _flush(session, name)
+    flush_or(session, _taken(name))
     _trust_admin_account(session, actor, account, organization)
     _record(session, actor, "member.create", organization, account.uin, name, department=department.name)
     return account
@@ -111,6 +111,10 @@ def remove_members(
     for row in rows:
         if row.uin == organization.admin_uin:
             raise Conflict(f"{row.name} is the admin account of the organization and cannot be removed.")
+    # who grants something there meanwhile holds the rows, too: either the grant waits, or we do and find it
+    session.execute(
+        select(Member.account_uin).where(Member.account_uin.in_(uins)).order_by(Member.account_uin).with_for_update()
+    )
     held = _held(session, uins)
     for row in rows:
         if row.uin in held:
@@ -179,15 +183,11 @@ def _check_unique(session: Session, organization: Organization, name: str, *, bu
         Member.organization_id == organization.id, Member.name_key == fold(name), Member.account_uin != but
     )
     if session.scalar(taken) is not None:
-        raise Conflict(f"There is a member named {name} in the organization already.", field="name")
+        raise _taken(name)
 
 
-def _flush(session: Session, name: str) -> None:
-    """Two at the same time: the database decides, the loser gets the answer of one who came later."""
-    try:
-        session.flush()
-    except IntegrityError as error:
-        raise Conflict(f"There is a member named {name} in the organization already.", field="name") from error
+def _taken(name: str) -> Conflict:
+    return Conflict(f"There is a member named {name} in the organization already.", field="name")
 
 
 def _record(

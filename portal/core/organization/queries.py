@@ -151,7 +151,7 @@ def members_page(
         "joined": Member.joined_at,
     }
     page = paginate(session, statement, search, sorts=sorts, key=Member.account_uin)
-    return Page([MemberRow(*row) for row in page.rows], page.total, search)
+    return Page([MemberRow(*row) for row in page.rows], page.total, page.search)
 
 
 def members_of(session: Session, organization: Organization, uins: Sequence[int]) -> list[MemberRow]:

@@ -46,7 +46,7 @@ def activate(
     Makes the space, its signing key (PEM, from the caller: the heart knows no SAML) and the service-linked role in
     the admin account. Invalid for a name that breaks the rule, Conflict for a taken name or a second activation.
     """
-    if not SPACE_NAME.fullmatch(name):
+    if not SPACE_NAME.fullmatch(name or ""):
         raise Invalid(
             "A space name has 1 to 64 lower-case letters, digits and hyphens, no hyphen at either end.",
             field="name",

@@ -65,6 +65,12 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "batch_users",
+        sa.Column("batch_id", sa.String(length=16), nullable=False),
+        sa.Column("user_id", sa.String(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("batch_id", "user_id", name=op.f("pk_batch_users")),
+    )
+    op.create_table(
         "cam_attachments",
         sa.Column("holder_type", sa.String(length=8), nullable=False),
         sa.Column("holder_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -781,6 +787,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_cam_attachments_account_uin_cam_attachments_policy_name"))
 
     op.drop_table("cam_attachments")
+    op.drop_table("batch_users")
     with op.batch_alter_table("audit_events", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_audit_events_organization_id_audit_events_target_id_audit_events_id"))
         batch_op.drop_index(batch_op.f("ix_audit_events_organization_id_audit_events_id"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from portal.core.access import queries, syncs
@@ -103,6 +105,48 @@ def test_ic_14_every_current_and_later_member_of_a_group_is_synchronized(house: 
     house.work()
     assert [house.synced(account) for account in accounts] == [["bob"]] * 2
     assert cam_user(house, accounts[0], "alice") is None
+
+
+def test_ic_14_many_who_come_or_go_at_once_are_one_task_in_each_account(make: Make, house: Provisioning) -> None:
+    accounts = [house.account(), house.account(), house.account()]
+    people = [house.user(f"user{number}", source=Source.SCIM) for number in range(10, 20)]
+    team = house.group("team", source=Source.SCIM)
+    house.done(house.synchronize(accounts, [team]))
+
+    def change(verb: Callable[..., object], **options: object) -> list[tuple[str, str]]:
+        before = {task.id for task in house.tasks()}
+        with make.transaction() as session:
+            verb(session, SCIM, group=groups.get_group(session, house.space, team.id), **options)
+        made = [task for task in house.tasks() if task.id not in before]
+        assert {task.account_uin for task in made} == {account.uin for account in accounts}
+        house.work()
+        assert {task.status for task in house.tasks()} == {TaskStatus.SUCCESS}
+        return [(task.type, task.principal_name) for task in made]
+
+    everybody = [user.id for user in people]
+    assert change(groups.add_members, user_ids=everybody) == [("AddUserToGroup", "team")] * 3
+    assert [house.synced(account) for account in accounts] == [[user.user_name for user in people]] * 3
+    assert change(groups.remove_members, user_ids=everybody[:8]) == [("RemoveUserFromGroup", "team")] * 3
+    assert change(groups.remove_members, user_ids=everybody[8:9]) == [("RemoveUserFromGroup", "user18")] * 3
+    assert [house.synced(account) for account in accounts] == [["user19"]] * 3
+    assert change(groups.add_members, user_ids=everybody[:3]) == [("AddUserToGroup", "team")] * 3
+    assert change(groups.delete_group) == [("RemoveUserFromGroup", "team")] * 3
+    assert [house.inside(account).users for account in accounts] == [()] * 3
+
+
+def test_ic_14_who_comes_is_not_held_up_by_who_could_not_be_synchronized_before(house: Provisioning) -> None:
+    account, alice, bob = house.account(), house.user("alice"), house.user("bob")
+    for name in ("alice", "alice_cic"):
+        own_cam_user(house, account, name)
+    team = house.group("team", [alice])
+    house.done(house.synchronize([account], [team]))
+    join(house, team.id, bob)
+    house.work()
+    assert {task.type: task.status for task in house.tasks()} == {
+        "StartProvisioning": TaskStatus.FAILED,
+        "AddUserToGroup": TaskStatus.SUCCESS,
+    }
+    assert house.synced(account) == ["bob"]
 
 
 def test_ic_14_who_joins_and_leaves_before_a_task_ran_is_not_synchronized(house: Provisioning) -> None:

@@ -16,6 +16,7 @@ from portal.core.cam.models import CamGroup, CamGroupMember, CamUser
 from portal.core.cam.policies import attach_exactly
 from portal.core.errors import Conflict, Forbidden, Invalid
 from portal.core.federation.models import SignIn, SignInKind
+from portal.core.secrets import password_matches
 from tests.support.make import Make
 
 PASSWORD = "a good password"
@@ -34,9 +35,9 @@ def create(session: Session, account_uin: int, name: str = "amy", **fields: obje
 
 
 def check(session: Session, account_uin: int, name: str = "amy", password: str = PASSWORD) -> CamUser | None:
-    return users.check_password(
-        session, account_uin=account_uin, name=name, password=password, attempts=3, lock_minutes=15
-    )
+    stored = users.password_hash_of(session, account_uin=account_uin, name=name)
+    proven = stored if password_matches(stored, password) else None
+    return users.count_sign_in(session, account_uin=account_uin, name=name, proven=proven, attempts=3, lock_minutes=15)
 
 
 def synchronize(session: Session, account_uin: int, name: str = "amy", *, both: bool = False) -> CamUser:
@@ -140,6 +141,17 @@ def test_a_new_password_unlocks_and_ends_sign_ins(session: Session, account_uin:
     assert sign_in.ended_at
     assert check(session, account_uin, password="another good one") is user
     assert check(session, account_uin) is None
+
+
+def test_a_password_that_was_changed_since_it_was_compared_is_wrong(session: Session, account_uin: int) -> None:
+    user = create(session, account_uin)
+    proven = user.password_hash
+    users.set_password(session, SYSTEM, cam_user=user, password="another good one")
+    entered = users.count_sign_in(
+        session, account_uin=account_uin, name="amy", proven=proven, attempts=3, lock_minutes=15
+    )
+    assert entered is None
+    assert user.failed_sign_ins == 1
 
 
 def test_cam_4_nobody_gives_a_synchronized_user_a_password(session: Session, account_uin: int) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from portal.core import clock
 from portal.core.actor import Actor
 from portal.core.database import Database
+from portal.core.directory import users
 from portal.core.directory.models import User
 from portal.core.federation import sign_ins
 from portal.core.federation.models import PendingSignIn, SignIn, SignInKind
@@ -43,16 +45,20 @@ def begin(database: Database, space: Space, request_id: str) -> PendingSignIn:
 
 def finish(database: Database, space: Space, pending: PendingSignIn, assertion_id: str) -> str:
     with database.transaction() as session:
-        _row, token = sign_ins.finish_sign_in(
-            session,
-            NOBODY,
-            space=space,
-            pending=pending,
-            name_id="alice",
-            assertion_id=assertion_id,
-            assertion_expires=clock.now() + timedelta(minutes=5),
-            session_expires=clock.now() + timedelta(hours=8),
-        )
+        return finish_in(session, space, pending, assertion_id)
+
+
+def finish_in(session: Session, space: Space, pending: PendingSignIn, assertion_id: str) -> str:
+    _row, token = sign_ins.finish_sign_in(
+        session,
+        NOBODY,
+        space=space,
+        pending=pending,
+        name_id="alice",
+        assertion_id=assertion_id,
+        assertion_expires=clock.now() + timedelta(minutes=5),
+        session_expires=clock.now() + timedelta(hours=8),
+    )
     return token
 
 
@@ -65,6 +71,26 @@ def test_of_many_answers_at_the_same_moment_one_finds_the_request(database: Data
 
     with ThreadPoolExecutor(8) as threads:
         assert sum(threads.map(take, range(8))) == 1
+
+
+def test_a_session_that_begins_while_its_user_is_disabled_ends_too(
+    database: Database, make: Make, space: Space
+) -> None:
+    alice = make.user(space, "alice")
+    pending = begin(database, space, "_r")
+
+    def disable() -> None:
+        with database.transaction() as session:
+            users.set_enabled(session, NOBODY, user=session.get_one(User, alice.number), enabled=False)
+
+    with ThreadPoolExecutor(1) as thread:
+        with database.transaction() as session:
+            finish_in(session, space, pending, "_a")
+            disabling = thread.submit(disable)
+            wait([disabling], timeout=0.5)
+        disabling.result()
+    with database.transaction(write=False) as session:
+        assert session.scalars(select(SignIn.ended_at)).one()
 
 
 def test_of_many_equal_assertions_at_the_same_moment_one_is_taken(database: Database, make: Make, space: Space) -> None:

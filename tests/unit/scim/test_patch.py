@@ -325,3 +325,26 @@ def test_a_patch_without_operations_is_refused(body: dict[str, Any]) -> None:
 )
 def test_faults_about_members(operation: dict[str, Any], scim_type: str) -> None:
     assert refused(operation, kind=GROUPS) == (400, scim_type)
+
+
+MANY = {"userName": "ann", "ims": [{"value": f"v{number}", "type": "work"} for number in range(200)]}
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        op("remove", "ims", [{"value": f"x{number}"} for number in range(100)]),
+        op("add", "ims", MANY["ims"][:100]),
+        op("remove", "ims[" + " or ".join(['value eq "x"'] * 60) + "]"),
+    ],
+)
+def test_one_request_compares_entries_only_so_often(operation: dict[str, Any]) -> None:
+    assert len(patched(operation, before=MANY)["ims"]) == 200
+    with pytest.raises(ScimError, match="comparisons") as error:
+        patched(*[operation] * 100, before=MANY)
+    assert (error.value.status, error.value.scim_type) == (400, "invalidValue")
+
+
+def test_a_thousand_plain_operations_on_two_hundred_entries_are_done() -> None:
+    operation = op("replace", 'ims[value eq "v7"].display', "seven")
+    assert patched(*[operation] * 1000, before=MANY)["ims"][7]["display"] == "seven"

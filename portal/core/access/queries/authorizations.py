@@ -64,7 +64,7 @@ def authorizations_of_account(session: Session, space: Space, account_uin: int, 
         PrincipalRow(PrincipalType(kind), holder, name, tuple(by_holder.get(holder, ())))
         for kind, holder, name, _key in page.rows
     ]
-    return Page(rows, page.total, search)
+    return Page(rows, page.total, page.search)
 
 
 def authorizations_of_user(session: Session, space: Space, user: User, search: Search) -> Page[AuthorizationRow]:
@@ -119,7 +119,7 @@ def _authorizations(
         "created": Authorization.created_at,
     }
     page = paginate(session, statement, search, sorts=sorts, key=Authorization.id)
-    return Page([AuthorizationRow(*row) for row in page.rows], page.total, search)
+    return Page([AuthorizationRow(*row) for row in page.rows], page.total, page.search)
 
 
 def _authorization_columns(space: Space) -> Select[Any]:

@@ -48,7 +48,7 @@ def configurations_page(session: Session, space: Space, search: Search) -> Page[
         "updated": Configuration.updated_at,
     }
     page = paginate(session, statement, search, sorts=sorts, key=Configuration.id)
-    return Page([ConfigurationRow(*row) for row in page.rows], page.total, search)
+    return Page([ConfigurationRow(*row) for row in page.rows], page.total, page.search)
 
 
 def policies_of_configuration(session: Session, configuration: Configuration, search: Search) -> Page[PolicyRow]:
@@ -62,7 +62,7 @@ def policies_of_configuration(session: Session, configuration: Configuration, se
         )
     sorts = {"name": ConfigurationPolicy.policy_name, "added": ConfigurationPolicy.added_at}
     page = paginate(session, statement, search, sorts=sorts, key=ConfigurationPolicy.policy_name)
-    return Page([PolicyRow(*row) for row in page.rows], page.total, search)
+    return Page([PolicyRow(*row) for row in page.rows], page.total, page.search)
 
 
 def deployments_of_configuration(
@@ -94,7 +94,7 @@ def _deployments(
     sorts: dict[str, Any] = {"account": Member.name_key, "configuration": Configuration.name_key}
     sorts = {default: sorts[default], "created": Deployment.created_at, "updated": Deployment.updated_at}
     page = paginate(session, statement, search, sorts=sorts, key=Deployment.id)
-    return Page([DeploymentRow(*row) for row in page.rows], page.total, search)
+    return Page([DeploymentRow(*row) for row in page.rows], page.total, page.search)
 
 
 def _deployment_columns(space: Space) -> Select[Any]:

@@ -108,7 +108,7 @@ def entries_of_user(session: Session, user: User, search: Search) -> Page[Accoun
     for uin, *role, _key in found:
         by_account.setdefault(uin, []).append(RoleEntry(*role))
     rows = [AccountEntry(uin, name, tuple(by_account.get(uin, ()))) for uin, name, _key in page.rows]
-    return Page(rows, page.total, search)
+    return Page(rows, page.total, page.search)
 
 
 def user_entries_of_user(session: Session, user: User, search: Search) -> Page[UserEntryRow]:
@@ -118,7 +118,7 @@ def user_entries_of_user(session: Session, user: User, search: Search) -> Page[U
         Member.account_uin, Member.name, SyncedUser.cam_user_name, maintain_column_froms=True
     )
     page = paginate(session, statement, search, sorts={"name": Member.name_key}, key=Member.account_uin)
-    return Page([UserEntryRow(*row) for row in page.rows], page.total, search)
+    return Page([UserEntryRow(*row) for row in page.rows], page.total, page.search)
 
 
 def _enabled(user: User) -> ColumnElement[bool]:

@@ -84,7 +84,7 @@ def _syncs(session: Session, space: Space, condition: ColumnElement[bool], searc
     statement = find(statement, search, [Member.name_key, User.user_name_key, Group.name_key], UserSync.id)
     sorts = {"account": Member.name_key, "principal": PRINCIPAL_KEY, "created": UserSync.created_at}
     page = paginate(session, statement, search, sorts=sorts, key=UserSync.id)
-    return Page([SyncRow(*row) for row in page.rows], page.total, search)
+    return Page([SyncRow(*row) for row in page.rows], page.total, page.search)
 
 
 def users_of_sync(session: Session, space: Space, sync: UserSync, search: Search) -> Page[SyncedUserRow]:
@@ -102,4 +102,4 @@ def users_of_sync(session: Session, space: Space, sync: UserSync, search: Search
     statement = find(statement, search, [User.user_name_key, User.display_name_key])
     sorts = {"name": User.user_name_key, "synced": SyncedUser.synced_at}
     page = paginate(session, statement, search, sorts=sorts, key=SyncedUser.user_id)
-    return Page([SyncedUserRow(*row) for row in page.rows], page.total, search)
+    return Page([SyncedUserRow(*row) for row in page.rows], page.total, page.search)

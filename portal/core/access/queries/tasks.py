@@ -50,7 +50,7 @@ def tasks_page(session: Session, space: Space, search: Search) -> Page[Task]:
     newest = Search(search.text, search.sort or "-created", search.page, search.size, search.filters)
     sorts = {"created": Task.created_at, "ended": Task.ended_at, "number": Task.number}
     page = paginate(session, statement, newest, sorts=sorts, key=Task.number, scalars=True)
-    return Page(page.rows, page.total, search)
+    return Page(page.rows, page.total, page.search)
 
 
 def batch(session: Session, space: Space, batch_id: str) -> Batch:
