@@ -13,7 +13,8 @@ from flask import Flask, current_app, g, make_response, render_template, request
 from flask_babel import gettext as _
 from flask_login import AnonymousUserMixin, current_user
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
 from portal.core.errors import Error, Forbidden
@@ -66,6 +67,9 @@ def setup_errors(app: Flask) -> None:
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Any:
         _do_without_database()
+        if isinstance(error, (IntegrityError, StaleDataError)):
+            log.warning("request.overtaken", path=request.path, exc_info=error)
+            return _answer(409, _("Somebody changed this at the same moment. Reload the page and try again."), error)
         log.error("request.failed", path=request.path, exc_info=error)
         if isinstance(error, OperationalError):
             return _answer(503, _("The database does not answer. Try again in a moment."), error)

@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.exc import StaleDataError
 
 from portal import create_app
 from portal.core.cam.models import CamUser
@@ -100,3 +101,15 @@ def test_too_many_chosen_at_once_are_refused_and_none_is_left_out(browser: Brows
     url = f"/console/groups/{group.id}/users/remove"
     browser.post(url, {"csrf_token": token["value"], "user": chosen}, status=400)
     assert f"at most {MOST_VALUES} at once" in browser.text
+
+
+@pytest.mark.parametrize("raised", [StaleDataError("a row was gone"), IntegrityError("INSERT", {}, Exception("twice"))])
+def test_who_comes_second_of_two_at_the_same_moment_is_told_to_try_again(app: Flask, raised: Exception) -> None:
+    @app.get("/overtaken")
+    @requires(Permission.PUBLIC)
+    def overtaken() -> str:
+        raise raised
+
+    response = app.test_client().get("/overtaken")
+    assert response.status_code == 409
+    assert "at the same moment" in response.get_data(as_text=True)
