@@ -53,20 +53,21 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._reading: dict[TConn, float] = {}
 
-    def enqueue_req(self, conn: TConn) -> None:
+    def handle(self, conn: TConn) -> Any:
+        """In a thread: the time begins when one is free to read, not while the request waits for it."""
         self._reading[conn] = time.monotonic() + self.request_seconds
-        super().enqueue_req(conn)
+        return super().handle(conn)
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         self._reading.pop(conn, None)
         super().finish_request(conn, fs)
 
     def murder_pending(self) -> None:
-        """gunicorn calls this about once a second, in the thread that the two above run in."""
+        """gunicorn calls this about once a second."""
         super().murder_pending()
         now = time.monotonic()
-        for conn in [conn for conn, latest in self._reading.items() if latest < now]:
-            del self._reading[conn]
+        for conn in [conn for conn, latest in list(self._reading.items()) if latest < now]:
+            self._reading.pop(conn, None)
             with suppress(OSError):  # the client has gone already
                 conn.sock.shutdown(socket.SHUT_RD)
 

@@ -125,6 +125,9 @@ def load(*, listening: str = "http://127.0.0.1:8000", **given: Any) -> Settings:
     except OSError as error:
         fault = f"PORTAL_DATA_DIR: {settings.data_dir} cannot be made or written ({error.strerror})."
         raise SettingsFault([fault]) from None
+    except UnicodeDecodeError:
+        fault = f"PORTAL_SECRET_KEY: {settings.data_dir / 'secret-key'} is not text; restore it."
+        raise SettingsFault([fault]) from None
 
 
 def _complete(settings: Settings, listening: str) -> Settings:

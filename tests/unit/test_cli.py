@@ -254,8 +254,12 @@ def test_check_tells_faults_and_remarks(settings: Settings, database: Database) 
     assert "remark: PORTAL_BASE_URL begins with http://" in output
 
 
-def test_check_tells_an_old_schema_and_a_silent_database(tmp_path: Path, silent: dict[str, str]) -> None:
-    code, _output, error = invoke("check", PORTAL_DATA_DIR=str(tmp_path))
+def test_check_tells_an_old_schema_and_a_silent_database(
+    tmp_path: Path, silent: dict[str, str], postgresql_url: str
+) -> None:
+    assert invoke("check", PORTAL_DATA_DIR=str(tmp_path))[0] == 0, "a SQLite file is brought up to date by itself"
+    without_tables = postgresql_url.rsplit("/", 1)[0] + "/postgres"
+    code, _output, error = invoke("check", PORTAL_DATABASE_URL=without_tables, PORTAL_SECRET_KEY="x" * 32)
     assert (code, error) == (2, "fault: The database schema is not this version's. Run: portal db upgrade\n")
     code, _output, error = invoke("check", **silent)
     assert code == 2

@@ -165,3 +165,9 @@ def test_the_default_file_holds_every_default() -> None:
 def test_a_folder_that_cannot_be_made_is_a_fault_and_not_a_traceback() -> None:
     with pytest.raises(SettingsFault, match=r"PORTAL_DATA_DIR: /proc/nowhere cannot be made"):
         load(data_dir=Path("/proc/nowhere"))
+
+
+def test_a_secret_key_that_is_no_text_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "secret-key").write_bytes(b"\xff\xfe\x00" * 20)
+    with pytest.raises(SettingsFault, match="is not text"):
+        load(data_dir=tmp_path)

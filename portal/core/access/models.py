@@ -234,7 +234,7 @@ class BatchUser(Base):
     __tablename__ = "batch_users"
 
     batch_id: Mapped[str] = mapped_column(String(16), primary_key=True)
-    user_id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(16), primary_key=True, index=True)
 
 
 class AccountClaim(Base):

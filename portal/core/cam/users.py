@@ -202,6 +202,7 @@ def withdraw_policy(session: Session, actor: Actor, *, cam_user: CamUser, name: 
 def delete_cam_user(session: Session, actor: Actor, *, cam_user: CamUser, manager: str | None) -> None:
     """Ends its sessions too. Raises Forbidden for a user that is not `manager`'s."""
     check_manager(f"The CAM user {cam_user.name}", cam_user.managed_by, manager)
+    get_cam_user(session, cam_user.account_uin, cam_user.uin, lock=True)
     detach_all(session, holder_type=HolderType.USER, holder_id=cam_user.uin)
     session.delete(cam_user)
     session.flush()
@@ -230,6 +231,7 @@ def _take_over(session: Session, user: CamUser, manager: str) -> None:
         )
     check_manager(f"The CAM user {user.name}", user.managed_by, None)
     _check_not_last_administrator(session, user)
+    get_cam_user(session, user.account_uin, user.uin, lock=True)  # a grant under way comes before or not at all
     detach_all(session, holder_type=HolderType.USER, holder_id=user.uin)
     session.execute(delete(CamGroupMember).where(CamGroupMember.user_uin == user.uin))
     user.password_hash, user.failed_sign_ins, user.locked_until = None, 0, None

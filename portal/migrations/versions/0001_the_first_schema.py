@@ -70,6 +70,9 @@ def upgrade() -> None:
         sa.Column("user_id", sa.String(length=16), nullable=False),
         sa.PrimaryKeyConstraint("batch_id", "user_id", name=op.f("pk_batch_users")),
     )
+    with op.batch_alter_table("batch_users", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_batch_users_user_id"), ["user_id"], unique=False)
+
     op.create_table(
         "cam_attachments",
         sa.Column("holder_type", sa.String(length=8), nullable=False),
@@ -787,6 +790,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_cam_attachments_account_uin_cam_attachments_policy_name"))
 
     op.drop_table("cam_attachments")
+    with op.batch_alter_table("batch_users", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_batch_users_user_id"))
+
     op.drop_table("batch_users")
     with op.batch_alter_table("audit_events", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_audit_events_organization_id_audit_events_target_id_audit_events_id"))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.core.access.models import (
     Authorization,
+    BatchUser,
     Configuration,
     Deployment,
     SyncedUser,
@@ -31,7 +32,6 @@ _TASK_FILTERS: dict[str, InstrumentedAttribute[Any]] = {
     "batch": Task.batch_id,
     "sync": Task.sync_id,
     "configuration": Task.configuration_id,
-    "principal": Task.principal_id,
 }
 
 
@@ -44,6 +44,9 @@ def tasks_page(session: Session, space: Space, search: Search) -> Page[Task]:
     for name, column in _TASK_FILTERS.items():
         if search.filter(name):
             statement = statement.where(column == search.filter(name))
+    if search.filter("principal"):
+        about = select(BatchUser.batch_id).where(BatchUser.user_id == search.filter("principal"))
+        statement = statement.where(or_(Task.principal_id == search.filter("principal"), Task.batch_id.in_(about)))
     if search.filter("account").isdecimal():
         statement = statement.where(Task.account_uin == int(search.filter("account")))
     statement = find(statement, search, [Task.search_key], Task.id)
