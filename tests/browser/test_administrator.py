@@ -96,7 +96,7 @@ def test_what_exists_already_is_said_in_the_review_and_fails_with_that_reason(co
     expect(console.get_by_text("Finished: nothing succeeded.")).to_be_visible()
 
 
-def test_ic_14_removed_permissions_close_the_account_to_the_employee_at_the_next_click(
+def test_ic_13_removed_permissions_close_the_account_to_the_employee_at_the_next_click(
     console: Page, site: Site
 ) -> None:
     portal = console.context.new_page()
@@ -162,7 +162,7 @@ def test_ic_11_undeploying_says_who_loses_access_and_takes_the_role_away(console
     expect(portal.get_by_text("shared-services")).to_have_count(0)
 
 
-def test_ic_15_a_user_synchronization_gives_the_employee_a_user_in_the_account(console: Page, site: Site) -> None:
+def test_ic_14_a_user_synchronization_gives_the_employee_a_user_in_the_account(console: Page, site: Site) -> None:
     open_accounts(console)
     console.get_by_role("checkbox", name="staging").check()
     console.get_by_role("button", name="Configure CAM user synchronization").click()
