@@ -6,6 +6,9 @@
             -> core verbs: same rules, audit and tasks as everywhere (casting)
             -> rows to a plain dict, cut to `attributes` / `excludedAttributes` (casting, projection)
 
+    many at once -> bulk: the same, one savepoint an operation
+    page by page -> by index (resources) or by cursor (cursors)
+
     filter text -> parsing (scim2-filter-parser's tree, precedence rebuilt)
                 -> filters (SQL), or matching (entries in memory, for the paths of PATCH)
 

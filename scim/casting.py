@@ -84,6 +84,12 @@ def etag(row: User | Group) -> str:
     return f'W/"{row.version}"'
 
 
+def names_version(header: str | None, row: User | Group) -> bool:
+    """Whether an If-Match or If-None-Match names the row's version; weak tags, so `W/` does not count."""
+    tags = {tag.strip().removeprefix("W/") for tag in (header or "").split(",")}
+    return "*" in tags or etag(row).removeprefix("W/") in tags
+
+
 def _moment(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 

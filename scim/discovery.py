@@ -9,25 +9,29 @@ from scim.attributes import RESOURCE_TYPES, Attribute, ResourceType, Schema
 _CORE = "urn:ietf:params:scim:schemas:core:2.0"
 DEFAULT_COUNT = 100
 MAX_COUNT = 200
+MAX_OPERATIONS = 1000
+CURSOR_SECONDS = 3600
 
 Document = dict[str, Any]
 
 
-def service_provider_config(base: str) -> Document:
+def service_provider_config(base: str, *, max_body_bytes: int) -> Document:
+    """`cursorTimeout` is how long a cursor is good for at least (RFC 9865 section 4)."""
     return {
         "schemas": [f"{_CORE}:ServiceProviderConfig"],
         "patch": {"supported": True},
-        "bulk": {"supported": False, "maxOperations": 0, "maxPayloadSize": 0},
+        "bulk": {"supported": True, "maxOperations": MAX_OPERATIONS, "maxPayloadSize": max_body_bytes},
         "filter": {"supported": True, "maxResults": MAX_COUNT},
         "changePassword": {"supported": False},
         "sort": {"supported": True},
         "etag": {"supported": True},
         "pagination": {
-            "cursor": False,
+            "cursor": True,
             "index": True,
             "defaultPaginationMethod": "index",
             "defaultPageSize": DEFAULT_COUNT,
             "maxPageSize": MAX_COUNT,
+            "cursorTimeout": CURSOR_SECONDS,
         },
         "authenticationSchemes": [
             {

@@ -60,6 +60,11 @@ def mutability(detail: str) -> ScimError:
     return ScimError(400, detail, "mutability")
 
 
+def taken() -> ScimError:
+    """Two requests at the same time: the index of the database decided against this one."""
+    return ScimError(409, "It exists already.", "uniqueness")
+
+
 def of_the_heart(error: Error) -> ScimError:
     detail = f"{_FIELDS.get(error.field, error.field)}: {error.message}" if error.field else error.message
     if isinstance(error, Conflict):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from portal.core.actor import Actor
@@ -21,6 +21,7 @@ from portal.core.errors import NotFound
 from portal.core.space.models import Space
 from scim import casting, patch
 from scim.attributes import GROUPS, USERS, ResourceType
+from scim.errors import ScimError
 from scim.patch import MemberChange
 from scim.projection import Projection
 from scim.shaping import Resource, shape
@@ -178,6 +179,25 @@ def get(door: Door, resources: Resources, row_id: str, *, lock: bool = False) ->
     return row
 
 
+def locked(door: Door, resources: Resources, row_id: str, *, if_match: str | None) -> Row:
+    """What is going to be changed. Raises NotFound; ScimError 412 when it is not the version that `if_match` names."""
+    row = get(door, resources, row_id, lock=True)
+    if if_match is not None and not casting.names_version(if_match, row):
+        raise ScimError(412, "It has been changed in the meantime: read it again.")
+    return row
+
+
+def matching(door: Door, resources: Resources, condition: ColumnElement[bool] | None) -> Select[tuple[Any]]:
+    """Those of the space that meet the filter."""
+    statement = select(resources.model).where(resources.model.space_id == door.space.id)
+    return statement if condition is None else statement.where(condition)
+
+
+def total(door: Door, resources: Resources, condition: ColumnElement[bool] | None) -> int:
+    statement = matching(door, resources, condition)
+    return door.session.scalar(statement.with_only_columns(func.count(), maintain_column_froms=True)) or 0
+
+
 def find(
     door: Door,
     resources: Resources,
@@ -188,16 +208,14 @@ def find(
     count: int,
 ) -> tuple[int, Sequence[Row]]:
     """How many there are, and the rows from `start` (from 1). The order of creation makes every order total."""
-    model = resources.model
-    statement = select(model).where(model.space_id == door.space.id)
-    if condition is not None:
-        statement = statement.where(condition)
-    total = door.session.scalar(statement.with_only_columns(func.count(), maintain_column_froms=True)) or 0
-    if count == 0 or start > total:
-        return total, ()
+    count_of_all = total(door, resources, condition)
+    if count == 0 or start > count_of_all:
+        return count_of_all, ()
+    statement = matching(door, resources, condition)
     if order is not None:
         statement = statement.order_by(order)
-    return total, door.session.scalars(statement.order_by(model.number).offset(start - 1).limit(count)).all()
+    statement = statement.order_by(resources.model.number).offset(start - 1).limit(count)
+    return count_of_all, door.session.scalars(statement).all()
 
 
 KINDS: Mapping[str, Resources] = {"Users": Users(), "Groups": Groups()}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -20,8 +20,8 @@ from portal.core.federation import scim_credentials
 from portal.web.errors import render_errors_by
 from portal.web.permissions import Permission, requires
 from portal.web.transactions import database, db, refused
-from scim import casting, discovery, filters, resources
-from scim.errors import ScimError, error_body, invalid_syntax, invalid_value, of_the_heart
+from scim import bulk, casting, cursors, discovery, filters, resources
+from scim.errors import ScimError, error_body, invalid_syntax, invalid_value, of_the_heart, taken
 from scim.parsing import parse
 from scim.projection import Projection, projection
 from scim.resources import KINDS, Door, Resources, Row
@@ -105,11 +105,19 @@ def _search(found: Resources, asked: Mapping[str, str]) -> Response:
     start, count = _integer(asked, "startIndex", 1), _integer(asked, "count", discovery.DEFAULT_COUNT)
     start, count = min(max(start, 1), _MOST), min(max(count, 0), discovery.MAX_COUNT)
     condition = filters.where(found.type, parse(asked["filter"])) if "filter" in asked else None
+    if "cursor" in asked:
+        key = current_app.extensions["settings"].secret_key
+        page = cursors.page(g.scim, found, asked=asked, condition=condition, count=count, secret_key=key)
+        return _list(_shown(found, page.rows, asked), page.total, **page.links)
     order = filters.order_by(found.type, asked["sortBy"]) if asked.get("sortBy") else None
     if order is not None and asked.get("sortOrder", "").lower() == "descending":
         order = order.desc()
     total, rows = resources.find(g.scim, found, condition=condition, order=order, start=start, count=count)
-    return _list(found.shown(g.scim, rows, _projection(found, asked)) if rows else [], total, start)
+    return _list(_shown(found, rows, asked), total, startIndex=start)
+
+
+def _shown(found: Resources, rows: Sequence[Row], asked: Mapping[str, str]) -> list[Any]:
+    return found.shown(g.scim, rows, _projection(found, asked)) if rows else []
 
 
 def _text(name: str, value: Any) -> str:
@@ -127,7 +135,7 @@ def create(kind: str) -> Response:
 @requires(Permission.SCIM_CREDENTIAL)
 def read(kind: str, row_id: str) -> Response:
     row = resources.get(g.scim, KINDS[kind], row_id)
-    if _names(request.headers.get("If-None-Match"), row):
+    if casting.names_version(request.headers.get("If-None-Match"), row):
         return _headed(Response(status=304, mimetype=_JSON[0]), KINDS[kind], row)
     return _resource(KINDS[kind], row)
 
@@ -158,19 +166,30 @@ def delete(kind: str, row_id: str) -> Response:
     return Response(status=204, mimetype=_JSON[0])
 
 
-@blueprint.post("/.search", endpoint="search_everything")
 @blueprint.post("/Bulk", endpoint="bulk")
+@requires(Permission.SCIM_CREDENTIAL)
+def change_many() -> Response:
+    """200 also when operations failed: each one's outcome stands in the answer, and in the audit."""
+    outcomes = bulk.run(g.scim, _body())
+    for outcome in outcomes:
+        if outcome.error:
+            refused(g.scim.actor, f"scim.{bulk.VERBS.get(outcome.operation.method, 'bulk')}", outcome.error.detail)
+    return _answer({"schemas": [bulk.RESPONSE_SCHEMA], "Operations": [outcome.shown() for outcome in outcomes]})
+
+
+@blueprint.post("/.search", endpoint="search_everything")
 @blueprint.route("/Me", endpoint="me", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
 @requires(Permission.SCIM_CREDENTIAL)
 def not_offered() -> Response:
-    """RFC 7644 sections 3.4.3, 3.7 and 3.11: what a server does not do, it answers with 501."""
-    raise ScimError(501, "This server searches users and groups apart, takes no bulk requests and knows no /Me.")
+    """RFC 7644 sections 3.4.3 and 3.11: what a server does not do, it answers with 501."""
+    raise ScimError(501, "This server searches users and groups apart and knows no /Me.")
 
 
 @blueprint.get("/ServiceProviderConfig")
 @requires(Permission.SCIM_CREDENTIAL)
 def service_provider_config() -> Response:
-    return _answer(discovery.service_provider_config(g.scim.base))
+    limit = current_app.extensions["settings"].max_body_bytes
+    return _answer(discovery.service_provider_config(g.scim.base, max_body_bytes=limit))
 
 
 @blueprint.get("/ResourceTypes", defaults={"name": ""})
@@ -191,7 +210,7 @@ def _documents(documents: list[discovery.Document], name: str) -> Response:
     if "filter" in request.args:
         raise ScimError(403, "Discovery documents cannot be filtered.")
     if not name:
-        return _list(documents, len(documents), 1)
+        return _list(documents, len(documents), startIndex=1)
     found = next((document for document in documents if document["id"].lower() == name.lower()), None)
     if found is None:
         raise ScimError(404, f"There is no document {name[:128]!r}.")
@@ -228,17 +247,7 @@ def _projection(found: Resources, asked: Mapping[str, str]) -> Projection:
 
 
 def _locked(found: Resources, row_id: str) -> Row:
-    row = resources.get(g.scim, found, row_id, lock=True)
-    wanted = request.headers.get("If-Match")
-    if wanted is not None and not _names(wanted, row):
-        raise ScimError(412, "It has been changed in the meantime: read it again.")
-    return row
-
-
-def _names(header: str | None, row: Row) -> bool:
-    """Whether an If-Match or If-None-Match names the row's version; weak tags, so `W/` does not count."""
-    tags = {tag.strip().removeprefix("W/") for tag in (header or "").split(",")}
-    return "*" in tags or casting.etag(row).removeprefix("W/") in tags
+    return resources.locked(g.scim, found, row_id, if_match=request.headers.get("If-Match"))
 
 
 def _resource(found: Resources, row: Row, status: int = 200) -> Response:
@@ -252,8 +261,9 @@ def _headed(response: Response, found: Resources, row: Row) -> Response:
     return response
 
 
-def _list(shown: list[Any], total: int, start: int) -> Response:
-    body = {"schemas": [LIST_SCHEMA], "totalResults": total, "startIndex": start, "itemsPerPage": len(shown)}
+def _list(shown: list[Any], total: int, **place: int | str) -> Response:
+    """`place`: startIndex of a page by index; nextCursor and previousCursor of one by cursor."""
+    body = {"schemas": [LIST_SCHEMA], "totalResults": total, **place, "itemsPerPage": len(shown)}
     return _answer(body | {"Resources": shown})
 
 
@@ -272,6 +282,6 @@ def _answer_error(error: ScimError) -> Response:
 
 def _render(status: int, message: str, error: Exception) -> Response:
     """What the rest of the house would answer as a page."""
-    if isinstance(error, IntegrityError):  # two requests at the same time: the index decided against this one
-        return _answer_error(ScimError(409, "It exists already.", "uniqueness"))
+    if isinstance(error, IntegrityError):
+        return _answer_error(taken())
     return _answer_error(of_the_heart(error) if isinstance(error, Error) else ScimError(status, message))

@@ -157,7 +157,7 @@ def test_other_content_types_and_methods_and_addresses(scim: ScimClient) -> None
     scim.get("/Users/u-1/x", status=404)
     for method in ("GET", "PUT", "PATCH", "DELETE"):
         scim.send(method, "/Me", {} if method != "GET" else None, status=501)
-    scim.post("/Bulk", {}, status=501)
+    scim.post("/.search", {}, status=501)
 
 
 def test_an_oversized_body_is_refused(scim: ScimClient, app: Flask) -> None:
