@@ -81,6 +81,7 @@ def _sign_in(account: Account, actor: Actor) -> tuple[CamSession, str]:
         principal=speaker.principal,
         session_name=speaker.name,
         provider_name=speaker.provider.name,
+        source_identity=speaker.source_identity,
         duration=_duration(speaker, settings),
         assertion_id=speaker.assertion.id,
         assertion_expires=speaker.assertion.not_on_or_after,

@@ -19,20 +19,26 @@ from saml.service_provider import Assertion, ServiceProvider, accept_response
 
 ROLE = "https://cloud.tencent.com/SAML/Attributes/Role"
 ROLE_SESSION_NAME = "https://cloud.tencent.com/SAML/Attributes/RoleSessionName"
+SOURCE_IDENTITY = "https://cloud.tencent.com/SAML/Attributes/SourceIdentity"
 
 _NAME = r"[A-Za-z0-9+=.@_-]{1,128}"
 _ROLE_VALUE = re.compile(rf"qcs::cam::uin/([0-9]+):roleName/({_NAME}),qcs::cam::uin/([0-9]+):saml-provider/({_NAME})")
 _SESSION_NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
+_SOURCE_IDENTITY = re.compile(r"[A-Za-z0-9+=,.@_-]{2,64}")
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """`principal` is the role or CAM user that the response opens the account for, `name` who comes in as it."""
+    """`principal` is the role or CAM user that the response opens the account for, `name` who comes in as it.
+
+    `source_identity` is the person behind any name, "" when the identity provider does not say.
+    """
 
     principal: CamRole | CamUser
     name: str
     provider: CamIdentityProvider
     assertion: Assertion
+    source_identity: str
 
 
 def hear(session: Session, account_uin: int, saml_response: str, *, base_url: str, skew: timedelta) -> Speaker:
@@ -43,13 +49,15 @@ def hear(session: Session, account_uin: int, saml_response: str, *, base_url: st
     entity_id = f"{base_url}/accounts/{account_uin}"
     service = ServiceProvider(entity_id=entity_id, acs_url=f"{entity_id}/saml/acs")
     provider, assertion = _verify(session, account_uin, service, saml_response, skew)
+    person = _person(assertion.attributes)
     if ROLE in assertion.attributes:
         role = _role(session, provider, _only(assertion.attributes, ROLE), audience=entity_id)
         name = _only(assertion.attributes, ROLE_SESSION_NAME)
         if not _SESSION_NAME.fullmatch(name):
             raise Forbidden("RoleSessionName has other characters than letters, digits and + = , . @ _ -")
-        return Speaker(role, name, provider, assertion)
-    return Speaker(_user(session, provider, assertion.name_id), assertion.name_id, provider, assertion)
+        return Speaker(role, name, provider, assertion, person)
+    user = _user(session, provider, assertion.name_id)
+    return Speaker(user, assertion.name_id, provider, assertion, person)
 
 
 def _verify(
@@ -93,6 +101,15 @@ def _user(session: Session, provider: CamIdentityProvider, name: str) -> CamUser
     if user.type != users.SYNCHRONIZED or user.managed_by is None or user.managed_by != provider.managed_by:
         raise Forbidden(f"The CAM user {name} is not synchronized by {provider.name}.")
     return user
+
+
+def _person(attributes: Mapping[str, tuple[str, ...]]) -> str:
+    if SOURCE_IDENTITY not in attributes:
+        return ""
+    value = _only(attributes, SOURCE_IDENTITY)
+    if not _SOURCE_IDENTITY.fullmatch(value):
+        raise Forbidden("SourceIdentity is not 2 to 64 letters, digits and + = , . @ _ -")
+    return value
 
 
 def _only(attributes: Mapping[str, tuple[str, ...]], name: str) -> str:

@@ -66,5 +66,11 @@ class Connector(Protocol):
     def release_user(self, name: str, *, managed_by: str) -> None:
         """The CAM user stays as one of the account's own, no longer managed. Harmless when absent."""
 
+    def end_sessions(self, *, source_identity: str, role_name: str | None, managed_by: str) -> None:
+        """Ends what one person (the SourceIdentity of the sign-on) has open: of this role, or of all and the CAM user.
+
+        Harmless when there is nothing, or no such role.
+        """
+
     def describe(self, *, managed_by: str) -> AccountState:
         """What is really there."""

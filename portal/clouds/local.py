@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from portal.clouds.connector import AccountState, RoleSpec
 from portal.core.access.models import DuplicationStrategy
 from portal.core.actor import SYSTEM, Actor
-from portal.core.cam import providers, queries, roles, users
+from portal.core.cam import providers, queries, roles, sessions, users
 from portal.core.cam.models import CamIdentityProvider, CamRole, CamUser
+from portal.core.cam.policies import check_manager
 from portal.core.database import Database
 from portal.core.errors import Invalid
 from saml.errors import MetadataError
@@ -100,6 +101,22 @@ class LocalConnector:
             user = users.find_cam_user(session, self.account_uin, name)
             if user and user.managed_by == managed_by:
                 users.release_cam_user(session, actor, cam_user=user, manager=managed_by)
+
+    def end_sessions(self, *, source_identity: str, role_name: str | None, managed_by: str) -> None:
+        with self._transaction() as (session, actor):
+            role = roles.find_role(session, self.account_uin, role_name) if role_name is not None else None
+            if role_name is not None and role is None:
+                return
+            if role is not None:
+                check_manager(f"The role {role.name}", role.managed_by, managed_by)
+            sessions.end_sessions_of(
+                session,
+                actor,
+                account_uin=self.account_uin,
+                source_identity=source_identity,
+                role=role,
+                manager=managed_by,
+            )
 
     def describe(self, *, managed_by: str) -> AccountState:
         with self.database.transaction(write=False) as session:

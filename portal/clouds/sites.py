@@ -6,12 +6,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from portal.core.directory.models import User
 from portal.core.organization.models import Account
 
 
 @dataclass(frozen=True)
 class Site:
-    """`{base_url}`, `{uin}`, `{role}`, `{provider}` are filled in; the session name is cut to `session_name_length`."""
+    """`{base_url}`, `{uin}`, `{role}`, `{provider}` are filled in; the session name is cut to `session_name_length`.
+
+    `person_attribute` carries the user's id, by which the sessions of this person are ended later.
+    """
 
     acs_url: str
     audience: str
@@ -19,6 +23,7 @@ class Site:
     role_value: str
     session_name_attribute: str
     session_name_length: int
+    person_attribute: str
 
 
 SITES: Mapping[str, Site] = {
@@ -29,6 +34,7 @@ SITES: Mapping[str, Site] = {
         role_value="qcs::cam::uin/{uin}:roleName/{role},qcs::cam::uin/{uin}:saml-provider/{provider}",
         session_name_attribute="https://cloud.tencent.com/SAML/Attributes/RoleSessionName",
         session_name_length=32,
+        person_attribute="https://cloud.tencent.com/SAML/Attributes/SourceIdentity",
     ),
 }
 _NOT_IN_SESSION_NAMES = re.compile(r"[^A-Za-z0-9+=,.@_-]")
@@ -43,19 +49,24 @@ class SignOn:
     attributes: Mapping[str, tuple[str, ...]]
 
 
-def sign_on_as_role(account: Account, *, base_url: str, role: str, provider: str, user_name: str) -> SignOn:
+def sign_on_as_role(account: Account, *, base_url: str, role: str, provider: str, user: User) -> SignOn:
     site = SITES[account.cloud]
     value = site.role_value.format(uin=account.uin, role=role, provider=provider)
-    session_name = _NOT_IN_SESSION_NAMES.sub("-", user_name)[: site.session_name_length]
+    session_name = _NOT_IN_SESSION_NAMES.sub("-", user.user_name)[: site.session_name_length]
     return SignOn(
         **_addresses(site, account, base_url),
-        attributes={site.role_attribute: (value,), site.session_name_attribute: (session_name,)},
+        attributes={
+            site.role_attribute: (value,),
+            site.session_name_attribute: (session_name,),
+            site.person_attribute: (user.id,),
+        },
     )
 
 
-def sign_on_as_user(account: Account, *, base_url: str) -> SignOn:
+def sign_on_as_user(account: Account, *, base_url: str, user: User) -> SignOn:
     """Without a role: the NameID is the CAM user's name."""
-    return SignOn(**_addresses(SITES[account.cloud], account, base_url), attributes={})
+    site = SITES[account.cloud]
+    return SignOn(**_addresses(site, account, base_url), attributes={site.person_attribute: (user.id,)})
 
 
 def _addresses(site: Site, account: Account, base_url: str) -> dict[str, str]:

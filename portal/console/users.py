@@ -113,7 +113,8 @@ def set_user_status(user_id: str) -> Any:
     found = users.get_user(db(), space(), user_id)
     enabled = request.form.get("enabled") == "yes"
     users.set_enabled(db(), actor(), user=found, enabled=enabled)
-    flash(_("Login enabled.") if enabled else _("Login disabled; sessions in the portal are ended."), "good")
+    ended = _("Login disabled. Sessions in the portal are ended; those inside accounts end within moments, by tasks.")
+    flash(_("Login enabled.") if enabled else ended, "good")
     return redirect(url_for("console.user", user_id=found.id, tab="security"), 303)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from flask import current_app
@@ -12,7 +13,7 @@ from portal import addresses
 from portal.clouds import sites
 from portal.clouds.sites import SignOn
 from portal.core import audit, clock
-from portal.core.access import authorizations, syncs
+from portal.core.access import authorizations, sessions, syncs
 from portal.core.federation import saml_keys
 from portal.core.organization.models import Account
 from portal.home import UIN, blueprint
@@ -33,8 +34,9 @@ def log_in_with_role(uin: int, configuration_id: str) -> Any:
         base_url=_settings().base_url,
         role=entry.deployment.role_name,
         provider=entry.deployment.provider_name,
-        user_name=user.user_name,
+        user=user,
     )
+    _remember(entry.account, configuration_id, timedelta(seconds=entry.deployment.session_duration))
     _record(entry.account, role=entry.deployment.role_name)
     return _post(entry.account, sign_on, name_id=user.user_name, relay_state=entry.configuration.relay_state)
 
@@ -44,8 +46,10 @@ def log_in_with_role(uin: int, configuration_id: str) -> Any:
 def log_in_with_user(uin: int) -> Any:
     entry = syncs.user_entry(db(), current_user.user, account_uin=uin)
     name = entry.synced_user.cam_user_name
+    sign_on = sites.sign_on_as_user(entry.account, base_url=_settings().base_url, user=current_user.user)
+    _remember(entry.account, None, timedelta(hours=_settings().employee_session_hours))
     _record(entry.account, cam_user=name)
-    return _post(entry.account, sites.sign_on_as_user(entry.account, base_url=_settings().base_url), name_id=name)
+    return _post(entry.account, sign_on, name_id=name)
 
 
 def _post(account: Account, sign_on: SignOn, *, name_id: str, relay_state: str = "") -> str:
@@ -61,9 +65,16 @@ def _post(account: Account, sign_on: SignOn, *, name_id: str, relay_state: str =
         private_key=private_key,
         certificate=certificate,
         now=clock.now(),
+        lifetime=sessions.ANSWER_LIFETIME,
     )
     fields = {"SAMLResponse": response} | ({"RelayState": relay_state} if relay_state else {})
     return post_to(sign_on.acs_url, fields, _("Continue to %(account)s", account=account.name))
+
+
+def _remember(account: Account, configuration_id: str | None, lasting: timedelta) -> None:
+    sessions.remember(
+        db(), user=current_user.user, account_uin=account.uin, configuration_id=configuration_id, lasting=lasting
+    )
 
 
 def _record(account: Account, **details: str) -> None:

@@ -1,4 +1,4 @@
-"""What every kind of task must be able to say; `roles` and `users` are the two families."""
+"""What every kind of task must be able to say; `roles`, `users` and `sessions` are the families."""
 
 from __future__ import annotations
 

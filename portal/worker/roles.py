@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from portal.clouds import Connector, RoleSpec
 from portal.core import clock
+from portal.core.access import sessions
 from portal.core.access.configurations import policy_names
 from portal.core.access.models import (
     Authorization,
@@ -23,6 +24,7 @@ from portal.core.access.models import (
     TaskType,
 )
 from portal.core.access.tasks import deployment_of
+from portal.core.actor import SYSTEM
 from portal.core.directory.models import Group, User
 from portal.core.errors import Conflict, NotFound
 from portal.core.space.models import Space
@@ -83,7 +85,7 @@ class Grant:
 @dataclass(frozen=True)
 class Revoke:
     def perform(self, connector: Connector, keep: Keep) -> None:
-        """Access stopped when the removal was asked for; the account knows nothing of single authorizations."""
+        """Access stopped when the removal was asked for; a task of its own ends sessions."""
 
     def record(self, session: Session, task: Task) -> str:
         session.execute(
@@ -181,9 +183,10 @@ def give_up_deploy(session: Session, task: Task, *, touched: bool) -> None:
 
 def give_up_grant(session: Session, task: Task, *, touched: bool) -> None:
     """What was not granted is not there; running the task again makes it anew."""
-    session.execute(
-        delete(Authorization).where(*_authorization_of(task), Authorization.status == AuthorizationStatus.GRANTING)
-    )
+    given_up = and_(*_authorization_of(task), Authorization.status == AuthorizationStatus.GRANTING)
+    asker = replace(SYSTEM, name=task.actor_name)
+    sessions.end_after_revoking(session, asker, space_id=task.space_id, about=None, revoked=given_up)
+    session.execute(delete(Authorization).where(given_up))
     give_up_deploy(session, task, touched=touched)
 
 

@@ -39,10 +39,16 @@ def ensure_user(connector: Connector, name: str, strategy: DuplicationStrategy, 
 
 
 class ConnectorConformance:
-    """`connector` reaches an empty account; `own_user(name)` makes a user there that is the account's own."""
+    """`connector` reaches an empty account; `own_user(name)` makes a user there that is the account's own.
+
+    `enter(person, role)` opens a session there by sign-on (None: as the CAM user `amy`), `inside(person)` names the
+    roles (or the CAM user) of the person's open sessions, sorted.
+    """
 
     connector: Connector
     own_user: Callable[[str], None]
+    enter: Callable[[str, str | None], None]
+    inside: Callable[[str], list[str]]
 
     def test_an_empty_account_is_described_as_empty(self) -> None:
         state = self.connector.describe(managed_by=SPACE)
@@ -109,6 +115,7 @@ class ConnectorConformance:
             lambda: self.connector.remove_identity_provider(PROVIDER, managed_by=OTHER_SPACE),
             lambda: self.connector.remove_role(ROLE.name, managed_by=OTHER_SPACE),
             lambda: self.connector.remove_user("amy", managed_by=OTHER_SPACE),
+            lambda: self.connector.end_sessions(source_identity="u-amy", role_name=ROLE.name, managed_by=OTHER_SPACE),
         ]
         for attempt in attempts:
             with pytest.raises(Forbidden):
@@ -150,3 +157,35 @@ class ConnectorConformance:
             self.connector.release_user("amy", managed_by=SPACE)
         assert self.connector.describe(managed_by=SPACE).users == ()
         assert ensure_user(self.connector, "amy", KEEP_BOTH) == "amy_cic"
+
+    def test_the_sessions_of_one_person_in_one_role_end_and_all_others_stay(self) -> None:
+        other = self.two_people_inside()
+        for _ in range(2):
+            self.connector.end_sessions(source_identity="u-amy", role_name=ROLE.name, managed_by=SPACE)
+        assert self.inside("u-amy") == sorted([other, "amy"])
+        assert self.inside("u-bob") == [ROLE.name]
+
+    def test_all_sessions_of_one_person_end_those_as_the_cam_user_too(self) -> None:
+        self.two_people_inside()
+        for _ in range(2):
+            self.connector.end_sessions(source_identity="u-amy", role_name=None, managed_by=SPACE)
+        assert self.inside("u-amy") == []
+        assert self.inside("u-bob") == [ROLE.name]
+
+    def test_ending_sessions_of_nobody_in_no_role_is_harmless(self) -> None:
+        other = self.two_people_inside()
+        self.connector.end_sessions(source_identity="u-amy", role_name="NoSuchRole", managed_by=SPACE)
+        self.connector.end_sessions(source_identity="u-nobody", role_name=None, managed_by=SPACE)
+        self.connector.end_sessions(source_identity="u-amy", role_name=None, managed_by=OTHER_SPACE)
+        assert self.inside("u-amy") == sorted([ROLE.name, other, "amy"])
+
+    def two_people_inside(self) -> str:
+        """Amy in both roles and as CAM user, Bob in the first role; returns the other role's name."""
+        other = replace(ROLE, name=f"{ROLE.name}-other")
+        ensure_provider(self.connector)
+        self.connector.ensure_role(ROLE)
+        self.connector.ensure_role(other)
+        ensure_user(self.connector, "amy", TAKE_OVER)
+        for person, role in (("u-amy", ROLE.name), ("u-amy", other.name), ("u-amy", None), ("u-bob", ROLE.name)):
+            self.enter(person, role)
+        return other.name

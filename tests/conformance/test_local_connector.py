@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
 from portal.clouds import connector_for
-from portal.core import audit
+from portal.core import audit, clock
 from portal.core.actor import SYSTEM
-from portal.core.cam import roles, users
-from portal.core.cam.models import CamRole
+from portal.core.cam import roles, sessions, users
+from portal.core.cam.models import CamRole, CamSession
 from portal.core.database import Database
 from portal.core.errors import Forbidden, Invalid
 from portal.core.organization.models import Account
+from portal.core.secrets import new_token
 from tests.conformance.connector import PROVIDER, ROLE, SPACE, ConnectorConformance, ensure_provider
 from tests.support.make import Make
 
@@ -37,6 +39,38 @@ class TestLocalConnector(ConnectorConformance):
                 users.create_cam_user(session, SYSTEM, account_uin=self.account.uin, name=name)
 
         return add
+
+    @property
+    def enter(self) -> Callable[[str, str | None], None]:  # type: ignore[override]
+        def enter(person: str, role: str | None) -> None:
+            with self.database.transaction() as session:
+                by_role = roles.find_role(session, self.account.uin, role) if role else None
+                principal = by_role or users.find_cam_user(session, self.account.uin, "amy")
+                assert principal
+                sessions.open_session(
+                    session,
+                    SYSTEM,
+                    principal=principal,
+                    session_name="amy",
+                    provider_name=PROVIDER,
+                    source_identity=person,
+                    duration=timedelta(hours=1),
+                    assertion_id=new_token(),
+                    assertion_expires=clock.now() + timedelta(minutes=5),
+                )
+
+        return enter
+
+    @property
+    def inside(self) -> Callable[[str], list[str]]:  # type: ignore[override]
+        def inside(person: str) -> list[str]:
+            with self.database.transaction(write=False) as session:
+                found = session.scalars(
+                    select(CamSession).where(CamSession.source_identity == person, CamSession.ended_at.is_(None))
+                )
+                return sorted(sessions.principal_of(session, opened).name for opened in found)
+
+        return inside
 
     def role(self) -> CamRole:
         with self.database.transaction(write=False) as session:

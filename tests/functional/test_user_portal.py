@@ -23,6 +23,7 @@ from tests.support.sso import Sso
 
 ROLE = "https://cloud.tencent.com/SAML/Attributes/Role"
 SESSION_NAME = "https://cloud.tencent.com/SAML/Attributes/RoleSessionName"
+SOURCE_IDENTITY = "https://cloud.tencent.com/SAML/Attributes/SourceIdentity"
 
 
 @pytest.fixture
@@ -151,6 +152,7 @@ def test_ic_17_logging_in_posts_a_signed_response_for_the_role(
     assert assertion.attributes == {
         ROLE: (f"qcs::cam::uin/{uin}:roleName/TencentCloudSSO-Reader,qcs::cam::uin/{uin}:saml-provider/{provider}",),
         SESSION_NAME: ("alice",),
+        SOURCE_IDENTITY: (alice.id,),
     }
     with make.transaction() as session:
         event = session.scalars(select(AuditEvent).where(AuditEvent.action == "account.log_in")).one()
@@ -167,7 +169,7 @@ def test_ic_17_a_cam_user_logs_in_under_its_own_name(
     assert "RelayState" not in form
     assertion = as_the_account_reads_it(browser, production, form["SAMLResponse"])
     assert assertion.name_id == name
-    assert assertion.attributes == {}
+    assert assertion.attributes == {SOURCE_IDENTITY: (alice.id,)}
 
 
 @pytest.mark.parametrize("kind", ["role", "user"])

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
+from portal.core.access import sessions
 from portal.core.access.models import (
     Authorization,
     AuthorizationStatus,
@@ -188,6 +189,11 @@ def queue_revocations(
             actor_name=actor.name,
             created_at=now,
         )
+    holders = {Principal(row.principal_type, row.principal_id, row.principal_name) for row in rows}
+    about = holders.pop() if len(holders) == 1 else None
+    for chunk in chunks(row.id for row in rows):
+        revoked = Authorization.id.in_(chunk)
+        sessions.end_after_revoking(session, actor, space_id=space.id, about=about, revoked=revoked)
     return len(rows)
 
 

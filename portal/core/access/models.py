@@ -167,6 +167,24 @@ class SyncedUser(Base):
     synced_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
+class OpenedSession(Base):
+    """That a user logged in to an account from here, and until when a session of that may last there.
+
+    `configuration_id` is None for a log-in as CAM user. Without foreign keys to user and configuration, because it
+    outlives both until a task has been in the account. Two rows of the same log-in do no harm.
+    """
+
+    __tablename__ = "opened_sessions"
+    __table_args__ = (Index(None, "user_id", "account_uin"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(16))
+    account_uin: Mapped[int] = mapped_column(ForeignKey("accounts.uin"), index=True)
+    configuration_id: Mapped[str | None] = mapped_column(String(16))
+    opened_at: Mapped[datetime] = mapped_column(default=clock.now)
+    ends_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class TaskType(enum.StrEnum):
     DEPLOY = "ProvisionRoleConfiguration"
     UNDEPLOY = "DeprovisionRoleConfiguration"
@@ -176,6 +194,7 @@ class TaskType(enum.StrEnum):
     SYNC_DELETE = "DeleteProvisioning"
     SYNC_USER_ADDED = "AddUserToGroup"
     SYNC_USER_REMOVED = "RemoveUserFromGroup"
+    END_SESSIONS = "EndSessions"
 
 
 class TaskStatus(enum.StrEnum):

@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from portal.core import audit
+from portal.core.access import sessions
 from portal.core.access.models import (
     Authorization,
     DeletionStrategy,
@@ -61,8 +62,10 @@ def withdraw_group(session: Session, actor: Actor, *, group: Group) -> None:
         session.execute(select(UserSync.account_uin, UserSync.deletion_strategy).where(mine)).all()
     )
     members = session.scalars(select(Membership.user_id).where(Membership.group_id == group.id)).all()
-    _remove(session, actor, Authorization.group_id == group.id, mine, "group", group.id, group.name)
     about = Principal(PrincipalType.GROUP, group.id, group.name)
+    held = Authorization.group_id == group.id
+    sessions.end_after_revoking(session, actor, space_id=group.space_id, about=about, revoked=held)
+    _remove(session, actor, held, mine, "group", group.id, group.name)
     _queue(session, actor, group.space_id, about, members, strategies)
 
 

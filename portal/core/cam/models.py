@@ -127,7 +127,7 @@ class CamIdentityProvider(Base):
 class CamSession(Base):
     """A temporary session in an account: a role assumed by SAML, or a CAM user signed in by SAML.
 
-    The cookie's token is stored hashed.
+    The cookie's token is stored hashed. `source_identity` is the person behind it, as the identity provider said.
     """
 
     __tablename__ = "cam_sessions"
@@ -139,6 +139,7 @@ class CamSession(Base):
     user_uin: Mapped[int | None] = mapped_column(ForeignKey("cam_users.uin", ondelete="CASCADE"), index=True)
     session_name: Mapped[str] = mapped_column(String(128))
     provider_name: Mapped[str] = mapped_column(String(128))
+    source_identity: Mapped[str] = mapped_column(String(64), default="", index=True)
     started_at: Mapped[datetime] = mapped_column(default=clock.now)
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]

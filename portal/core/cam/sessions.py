@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -22,6 +22,7 @@ def open_session(
     principal: CamRole | CamUser,
     session_name: str,
     provider_name: str,
+    source_identity: str = "",
     duration: timedelta,
     assertion_id: str,
     assertion_expires: datetime,
@@ -39,6 +40,7 @@ def open_session(
         user_uin=principal.uin if isinstance(principal, CamUser) else None,
         session_name=session_name,
         provider_name=provider_name,
+        source_identity=source_identity,
         started_at=now,
         expires_at=now + duration,
     )
@@ -59,6 +61,34 @@ def end_session(session: Session, actor: Actor, *, opened: CamSession) -> None:
     opened.ended_at = clock.now()
     session.flush()
     _record(session, actor, "account.sign_out", opened, principal_of(session, opened))
+
+
+def end_sessions_of(
+    session: Session, actor: Actor, *, account_uin: int, source_identity: str, role: CamRole | None, manager: str
+) -> None:
+    """All that this person has open in the account as `role`, or as anything that `manager` manages there (None)."""
+    wanted = (
+        CamSession.role_id == role.id
+        if role
+        else or_(
+            CamSession.role_id.in_(select(CamRole.id).where(CamRole.managed_by == manager)),
+            CamSession.user_uin.in_(select(CamUser.uin).where(CamUser.managed_by == manager)),
+        )
+    )
+    found = session.scalars(
+        select(CamSession)
+        .where(
+            CamSession.account_uin == account_uin,
+            CamSession.source_identity == source_identity,
+            CamSession.ended_at.is_(None),
+            CamSession.expires_at > clock.now(),
+            wanted,
+        )
+        .order_by(CamSession.id)
+        .with_for_update()
+    ).all()
+    for opened in found:
+        end_session(session, actor, opened=opened)
 
 
 def _use_once(session: Session, account_uin: int, assertion_id: str, expires_at: datetime) -> None:

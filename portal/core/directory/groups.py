@@ -126,7 +126,7 @@ def add_members(session: Session, actor: Actor, *, group: Group, user_ids: Seque
 
 def remove_members(session: Session, actor: Actor, *, group: Group, user_ids: Sequence[str]) -> list[str]:
     """Returns the ids that left; who is not in the group is passed over."""
-    from portal.core.access import syncs
+    from portal.core.access import sessions, syncs
 
     check_source(actor, group)
     left: list[str] = []
@@ -141,6 +141,7 @@ def remove_members(session: Session, actor: Actor, *, group: Group, user_ids: Se
         session.flush()
         _record(session, actor, "group.remove_users", group, users=left[:100], count=len(left))
         syncs.members_left(session, actor, group=group, user_ids=left)
+        sessions.end_after_leaving(session, actor, group=group, user_ids=left)
     return left
 
 

@@ -101,7 +101,9 @@ def update_user(
 
 
 def set_enabled(session: Session, actor: Actor, *, user: User, enabled: bool) -> User:
-    """Enable or disable login. Disabling ends the user's sessions at once."""
+    """Enable or disable login. Disabling ends the user's sessions at once, those inside accounts by tasks."""
+    from portal.core.access import sessions
+
     check_source(actor, user)
     if user.enabled == enabled:
         return user
@@ -109,6 +111,7 @@ def set_enabled(session: Session, actor: Actor, *, user: User, enabled: bool) ->
     _touch(user)
     if not enabled:
         end_sessions(session, user)
+        sessions.end_all(session, actor, user=user)
     _record(session, actor, "user.enable" if enabled else "user.disable", user)
     return user
 
@@ -124,7 +127,7 @@ def delete_user(session: Session, actor: Actor, *, user: User) -> None:
 
     Deleting a SCIM user (by SCIM) takes everything away first.
     """
-    from portal.core.access import principals
+    from portal.core.access import principals, sessions
 
     check_source(actor, user)
     joined = select(Membership.group_id).where(Membership.user_id == user.id)
@@ -140,6 +143,7 @@ def delete_user(session: Session, actor: Actor, *, user: User) -> None:
         uses += principals.uses_of_user(session, user)
         if uses:
             raise Conflict(f"{user.user_name} is still in use: {', '.join(uses)}. Remove these first.")
+    sessions.end_all(session, actor, user=user)
     _record(session, actor, "user.delete", user)
     session.execute(update(Group).where(Group.id.in_(joined)).values(version=Group.version + 1, updated_at=clock.now()))
     session.execute(delete(Membership).where(Membership.user_id == user.id))

@@ -182,6 +182,26 @@ def upgrade() -> None:
         sa.UniqueConstraint("account_uin", "name_key", name=op.f("uq_cam_users_account_uin_name_key")),
     )
     op.create_table(
+        "opened_sessions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.String(length=16), nullable=False),
+        sa.Column("account_uin", sa.BigInteger(), nullable=False),
+        sa.Column("configuration_id", sa.String(length=16), nullable=True),
+        sa.Column("opened_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("ends_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["account_uin"], ["accounts.uin"], name=op.f("fk_opened_sessions_account_uin")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_opened_sessions")),
+    )
+    with op.batch_alter_table("opened_sessions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_opened_sessions_account_uin"), ["account_uin"], unique=False)
+        batch_op.create_index(batch_op.f("ix_opened_sessions_ends_at"), ["ends_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_opened_sessions_user_id_opened_sessions_account_uin"),
+            ["user_id", "account_uin"],
+            unique=False,
+        )
+
+    op.create_table(
         "organizations",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -215,6 +235,7 @@ def upgrade() -> None:
         sa.Column("user_uin", sa.BigInteger(), nullable=True),
         sa.Column("session_name", sa.String(length=128), nullable=False),
         sa.Column("provider_name", sa.String(length=128), nullable=False),
+        sa.Column("source_identity", sa.String(length=64), nullable=False),
         sa.Column("started_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("expires_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("ended_at", portal.core.database.UtcDateTime(timezone=True), nullable=True),
@@ -231,6 +252,7 @@ def upgrade() -> None:
     with op.batch_alter_table("cam_sessions", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_cam_sessions_account_uin"), ["account_uin"], unique=False)
         batch_op.create_index(batch_op.f("ix_cam_sessions_role_id"), ["role_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_cam_sessions_source_identity"), ["source_identity"], unique=False)
         batch_op.create_index(batch_op.f("ix_cam_sessions_user_uin"), ["user_uin"], unique=False)
 
     op.create_table(
@@ -765,6 +787,7 @@ def downgrade() -> None:
     op.drop_table("departments")
     with op.batch_alter_table("cam_sessions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_cam_sessions_user_uin"))
+        batch_op.drop_index(batch_op.f("ix_cam_sessions_source_identity"))
         batch_op.drop_index(batch_op.f("ix_cam_sessions_role_id"))
         batch_op.drop_index(batch_op.f("ix_cam_sessions_account_uin"))
 
@@ -774,6 +797,12 @@ def downgrade() -> None:
 
     op.drop_table("cam_group_members")
     op.drop_table("organizations")
+    with op.batch_alter_table("opened_sessions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_opened_sessions_user_id_opened_sessions_account_uin"))
+        batch_op.drop_index(batch_op.f("ix_opened_sessions_ends_at"))
+        batch_op.drop_index(batch_op.f("ix_opened_sessions_account_uin"))
+
+    op.drop_table("opened_sessions")
     op.drop_table("cam_users")
     with op.batch_alter_table("cam_seen_assertions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_cam_seen_assertions_expires_at"))
