@@ -8,14 +8,15 @@ class SamlError(Exception):
 
     `reason` is a stable code for logs, metrics and tests:
 
-    encoding        not base64, not UTF-8, not a form field of the right kind
+    encoding        not base64, not deflated, not UTF-8, or a query string with a field missing or twice
     size            larger than allowed
     xml             not well-formed, or with a DTD, entity, comment or processing instruction
     shape           an element or attribute that has no place there, or one that is missing
     status          the identity provider reports a failure
     assertions      not exactly one assertion
-    encrypted       an encrypted part
-    unsigned        no signature over the assertion
+    encrypted       an encrypted part where we take none, or one that we may not open
+    decryption      what our keys do not open to one assertion: one reason, whatever went wrong
+    unsigned        no signature over what would be read
     algorithm       a signature, digest, canonicalisation or transform outside the allow-list
     signature       the signature does not hold with the certificates we trust
     in-response-to  answers another request, none, or one although none was sent

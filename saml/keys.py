@@ -77,6 +77,18 @@ def read_certificate(text_or_bytes: str | bytes) -> Certificate:
     return Certificate(pem, digest, subject, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
 
 
+def read_certificates(text_or_bytes: str | bytes) -> tuple[Certificate, ...]:
+    """One or several: a PEM text may hold many, as it is pasted during a roll-over. Raises MetadataError."""
+    if isinstance(text_or_bytes, bytes) and not text_or_bytes.startswith(b"\x30"):
+        text_or_bytes = text_or_bytes.decode("ascii", errors="replace")
+    if isinstance(text_or_bytes, bytes) or text_or_bytes.count(_BEGIN) < 2:
+        return (read_certificate(text_or_bytes),)
+    if len(text_or_bytes) > _MAX_TEXT:
+        raise MetadataError("The certificates are larger than 64 KiB.")
+    found = [read_certificate(_BEGIN + part) for part in text_or_bytes.split(_BEGIN)[1:]]
+    return tuple({certificate.pem: certificate for certificate in found}.values())
+
+
 def _check_key(key: object) -> None:
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < MIN_RSA_BITS:

@@ -1,4 +1,4 @@
-"""Metadata: theirs, read with suspicion, and ours (saml-metadata-2.0-os)."""
+"""Metadata: theirs, read with suspicion (saml-metadata-2.0-os); ours is written in saml/publishing.py."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from urllib.parse import urlsplit
 
 from lxml import etree
 
-from saml import xml
+from saml import shape, signatures, xml
 from saml.errors import MetadataError, SamlError
 from saml.keys import read_certificate
 from saml.parties import IdentityProvider, ServiceProvider
+from saml.publishing import identity_provider_metadata, service_provider_metadata
 
 __all__ = [
     "IdentityProvider",
+    "ServiceProvider",
     "identity_provider_by_hand",
     "identity_provider_metadata",
     "parse_identity_provider",
@@ -24,29 +26,44 @@ __all__ = [
 
 MAX_ENTITY_ID = 1024  # saml-metadata-2.0-os 2.2.1
 MAX_URL = 2048
-_BINDINGS = {xml.BINDING_REDIRECT: "HTTP-Redirect", xml.BINDING_POST: "HTTP-POST"}
 _WORDS = {
     "size": "The metadata is larger than 256 KiB.",
     "encoding": "The metadata is not UTF-8 text. Save the file as UTF-8 and upload it again.",
 }
 
 
-def parse_identity_provider(document: bytes | str, *, now: datetime | None = None) -> IdentityProvider:
+def parse_identity_provider(
+    document: bytes | str, *, now: datetime | None = None, signed_by: Sequence[str] = ()
+) -> IdentityProvider:
     """The one identity provider that a metadata document describes.
 
-    Takes an EntityDescriptor or an EntitiesDescriptor, with a byte order mark or without. A signature of the
-    document is not verified: whoever uploads it vouches for it. `now` decides whether validUntil has passed
-    (default: the real time). Raises MetadataError, in words for an administrator.
+    Takes an EntityDescriptor or an EntitiesDescriptor, with a byte order mark or without. With certificates (PEM) in
+    `signed_by` the document must be signed by one of them as a whole; without, a signature is not looked at: whoever
+    uploads it vouches for it. `now` decides whether validUntil has passed (default: the real time). Raises
+    MetadataError, in words for an administrator.
     """
     root = _read(document)
+    if signed_by:
+        _verify(root, signed_by)
     entity, role = _identity_provider_role(root)
     _check_expiry(role, now or datetime.now(UTC))
-    binding, sso_url = _sso_service(role)
+    sso = _service(role, "SingleSignOnService")
+    if sso is None:
+        raise MetadataError(
+            "The metadata names no single sign-on service (SingleSignOnService) with the binding HTTP-Redirect "
+            "or HTTP-POST."
+        )
+    slo = _service(role, "SingleLogoutService")
     return IdentityProvider(
         entity_id=_checked_entity_id(entity.get("entityID", "")),
-        sso_url=_checked_url(sso_url),
-        sso_binding=binding,
+        sso_url=_checked_url(sso[1].get("Location", ""), "single sign-on"),
+        sso_binding=sso[0],
         certificates=_certificates(role),
+        slo_url=_checked_url(slo[1].get("Location", ""), "single logout") if slo else None,
+        slo_binding=slo[0] if slo else None,
+        slo_response_url=_checked_url(slo[1].get("ResponseLocation", ""), "single logout response")
+        if slo and slo[1].get("ResponseLocation")
+        else None,
     )
 
 
@@ -132,17 +149,49 @@ def _check_expiry(role: etree._Element, now: datetime) -> None:
             )
 
 
-def _sso_service(role: etree._Element) -> tuple[str, str]:
-    """Binding and location: HTTP-Redirect if there is one, else HTTP-POST."""
-    services = xml.find(role, "md:SingleSignOnService")
-    for uri, binding in _BINDINGS.items():
+def _service(role: etree._Element, name: str) -> tuple[str, etree._Element] | None:
+    """Binding and element: HTTP-Redirect if there is one, else HTTP-POST."""
+    services = xml.find(role, f"md:{name}")
+    for uri, binding in xml.BINDINGS.items():
         for service in services:
             if service.get("Binding") == uri:
-                return binding, service.get("Location", "")
-    raise MetadataError(
-        "The metadata names no single sign-on service (SingleSignOnService) with the binding HTTP-Redirect "
-        "or HTTP-POST."
-    )
+                return binding, service
+    return None
+
+
+def _verify(root: etree._Element, certificates: Sequence[str]) -> None:
+    """The root is signed, hence all of the document, in one of the ways that a Response may be signed.
+
+    Comments are gone from the tree; the canonical form that is signed has none.
+    """
+    if not xml.find(root, "ds:Signature"):
+        raise MetadataError("The metadata is not signed. It must be, since a certificate for its signature is set.")
+    try:
+        for signature in xml.find(root, "ds:Signature"):
+            shape.check_part(signature)
+        _check_only_id(root)
+        signatures.check_one(root)
+        signatures.verify(root, certificates)
+    except SamlError as error:
+        raise MetadataError(
+            "The signature of the metadata is not one that is accepted: RSA or ECDSA with SHA-256 or better, over the "
+            f"whole document ({error.detail})."
+            if error.reason != "signature"
+            else "The signature of the metadata does not hold with the certificate that is set for it. If the identity "
+            "provider has a new signing certificate for its metadata, compare its fingerprint and set that."
+        ) from error
+
+
+def _check_only_id(root: etree._Element) -> None:
+    """What the signature refers to is the root and cannot be anything else, however ids are spelled."""
+    name = root.get("ID")
+    ids = [value for element in root.iter() for key, value in element.attrib.items() if _is_id(str(key))]
+    if not name or ids.count(name) != 1:
+        raise SamlError("shape", "the root has no ID, or shares it")
+
+
+def _is_id(attribute: str) -> bool:
+    return etree.QName(attribute).localname.lower() == "id"
 
 
 def _certificates(role: etree._Element) -> tuple[str, ...]:
@@ -174,7 +223,7 @@ def _checked_entity_id(entity_id: str) -> str:
     return entity_id
 
 
-def _checked_url(url: str) -> str:
+def _checked_url(url: str, what: str = "single sign-on") -> str:
     try:
         parts = urlsplit(url)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -182,7 +231,7 @@ def _checked_url(url: str) -> str:
         valid = False
     if not valid or len(url) > MAX_URL or _is_unsafe(url) or parts.fragment or "@" in parts.netloc:
         raise MetadataError(
-            "The single sign-on URL is not a web address: http or https, a host, at most "
+            f"The {what} URL is not a web address: http or https, a host, at most "
             f"{MAX_URL} characters, no blanks, no user name, no fragment."
         )
     return url
@@ -190,68 +239,3 @@ def _checked_url(url: str) -> str:
 
 def _is_unsafe(value: str) -> bool:
     return any(not character.isprintable() or character.isspace() or character in '<>"\\' for character in value)
-
-
-def service_provider_metadata(sp: ServiceProvider) -> str:
-    """What an identity provider's administrator uploads there.
-
-    Without validUntil and cacheDuration: it describes a configuration, and identity providers that honour an
-    end would stop trusting us then.
-    """
-    entity = _entity(sp.entity_id)
-    role = etree.SubElement(
-        entity,
-        xml.tag("md:SPSSODescriptor"),
-        {
-            "AuthnRequestsSigned": "true" if sp.private_key else "false",
-            "WantAssertionsSigned": "true",
-            "protocolSupportEnumeration": xml.NAMESPACES["samlp"],
-        },
-    )
-    _add_keys(role, [sp.certificate] if sp.certificate else [])
-    _add_name_id_formats(role)
-    etree.SubElement(
-        role,
-        xml.tag("md:AssertionConsumerService"),
-        {"Binding": xml.BINDING_POST, "Location": sp.acs_url, "index": "1", "isDefault": "true"},
-    )
-    return _serialized(entity)
-
-
-def identity_provider_metadata(*, entity_id: str, sso_url: str, certificates: Sequence[str]) -> str:
-    """Our own metadata towards the accounts; `certificates` (PEM) are those that may sign."""
-    entity = _entity(entity_id)
-    role = etree.SubElement(
-        entity,
-        xml.tag("md:IDPSSODescriptor"),
-        {"WantAuthnRequestsSigned": "false", "protocolSupportEnumeration": xml.NAMESPACES["samlp"]},
-    )
-    _add_keys(role, certificates)
-    _add_name_id_formats(role)
-    for binding in _BINDINGS:
-        etree.SubElement(role, xml.tag("md:SingleSignOnService"), {"Binding": binding, "Location": sso_url})
-    return _serialized(entity)
-
-
-def _entity(entity_id: str) -> etree._Element:
-    prefixes = {prefix: xml.NAMESPACES[prefix] for prefix in ("md", "ds")}
-    return etree.Element(xml.tag("md:EntityDescriptor"), {"entityID": entity_id}, nsmap=prefixes)
-
-
-def _add_keys(role: etree._Element, certificates: Sequence[str]) -> None:
-    for certificate in certificates:
-        key = etree.SubElement(role, xml.tag("md:KeyDescriptor"), {"use": "signing"})
-        data = etree.SubElement(etree.SubElement(key, xml.tag("ds:KeyInfo")), xml.tag("ds:X509Data"))
-        lines = read_certificate(certificate).pem.strip().splitlines()[1:-1]
-        etree.SubElement(data, xml.tag("ds:X509Certificate")).text = "".join(lines)
-
-
-def _add_name_id_formats(role: etree._Element) -> None:
-    for name_format in (xml.NAME_ID_UNSPECIFIED, xml.NAME_ID_EMAIL, xml.NAME_ID_PERSISTENT):
-        etree.SubElement(role, xml.tag("md:NameIDFormat")).text = name_format
-
-
-def _serialized(entity: etree._Element) -> str:
-    etree.indent(entity)
-    body = etree.tostring(entity, encoding="unicode")
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'

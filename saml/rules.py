@@ -1,12 +1,13 @@
-"""What an assertion must say to count for us, now. Pure comparisons on a tree that passed shape.check.
+"""What an assertion must say to count for us, now. Pure comparisons on a tree that passed shape.check_response.
 
-Sources: saml-profiles-2.0-os 4.1.4.2 and 4.1.4.3 (web browser SSO), saml-core-2.0-os 2.4 and 2.5.
+Each rule is a function of its own, so that all can be told apart and none hides another; it gives back, in words, what
+it found. Sources: saml-profiles-2.0-os 4.1.4.2 and 4.1.4.3 (web browser SSO), saml-core-2.0-os 2.4 and 2.5.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -40,6 +41,9 @@ class Assertion:
     """Remember `id` (per issuer) until then, skew included: before, the same assertion is taken again."""
     session_not_on_or_after: datetime | None
     session_index: str | None
+    name_qualifier: str | None = None
+    sp_name_qualifier: str | None = None
+    """With the name and its format they say who is meant in a LogoutRequest."""
 
 
 @dataclass(frozen=True)
@@ -53,86 +57,148 @@ class Expected:
     skew: timedelta
 
 
-def read(response: etree._Element, assertion: etree._Element, expected: Expected) -> Assertion:
-    """Check every rule and give back what the assertion says. Raises SamlError, its reason is the rule."""
-    confirmation = xml.find(assertion, "saml:Subject/saml:SubjectConfirmation")[0]
-    data = xml.find(confirmation, "saml:SubjectConfirmationData")[0]
-    statement = _authentication(assertion)
-    _check_versions(response, assertion)
-    _check_addressing(response, assertion, data, expected)
-    if confirmation.get("Method") != xml.METHOD_BEARER:
-        raise SamlError("shape", "the subject confirmation is not of the bearer kind")
-    ends = _check_times(response, assertion, data, expected)
-    session_end = _optional_time(statement, "SessionNotOnOrAfter")
-    if session_end and session_end <= expected.now - expected.skew:
-        raise SamlError("expired", "SessionNotOnOrAfter")
-    session_index = statement.get("SessionIndex")
-    if len(session_index or "") > MAX_SESSION_INDEX:
-        raise SamlError("shape", "SessionIndex is too long")
-    name = xml.find(assertion, "saml:Subject/saml:NameID")[0]
-    return Assertion(
-        id=assertion.get("ID", ""),
-        response_id=response.get("ID", ""),
-        issuer=expected.idp.entity_id,
-        name_id=_name_id(name, expected.sp),
-        name_id_format=name.get("Format", xml.NAME_ID_UNSPECIFIED),
-        attributes=MappingProxyType(_attributes(assertion)),
-        in_response_to=response.get("InResponseTo"),
-        not_on_or_after=ends,
-        session_not_on_or_after=session_end,
-        session_index=session_index,
-    )
+@dataclass(frozen=True)
+class Judged:
+    """The two messages that are judged, and what they are judged by."""
+
+    response: etree._Element
+    assertion: etree._Element
+    expected: Expected
+
+    def the(self, path: str) -> etree._Element:
+        """The one element at a path below the assertion."""
+        return xml.find(self.assertion, path)[0]
+
+    @property
+    def confirmation_data(self) -> etree._Element:
+        return self.the("saml:Subject/saml:SubjectConfirmation/saml:SubjectConfirmationData")
 
 
-def _authentication(assertion: etree._Element) -> etree._Element:
-    statements = xml.find(assertion, "saml:AuthnStatement")
-    if len(statements) != 1:
-        raise SamlError("shape", "not exactly one AuthnStatement")
-    return statements[0]
-
-
-def _check_versions(*elements: etree._Element) -> None:
-    if any(element.get("Version") != "2.0" for element in elements):
+def _check_version(judged: Judged) -> str:
+    if any(element.get("Version") != "2.0" for element in (judged.response, judged.assertion)):
         raise SamlError("shape", "not SAML 2.0")
+    return "SAML 2.0"
 
 
-def _check_addressing(
-    response: etree._Element, assertion: etree._Element, data: etree._Element, expected: Expected
-) -> None:
-    """From whom, to whom, in answer to what: exact comparisons, in both the outer and the inner place."""
-    for owner in (response, assertion):
-        issuer = xml.text(xml.find(owner, "saml:Issuer")[0])
-        if issuer != expected.idp.entity_id:
-            raise SamlError("issuer", f"{issuer[:300]!r} instead of {expected.idp.entity_id!r}")
-    for reason, value in (("destination", response.get("Destination")), ("recipient", data.get("Recipient"))):
-        if value != expected.sp.acs_url:
-            raise SamlError(reason, f"{(value or '')[:300]!r} instead of {expected.sp.acs_url!r}")
-    for value in (response.get("InResponseTo"), data.get("InResponseTo")):
-        if value != expected.request_id:
-            raise SamlError("in-response-to", f"{(value or '')[:300]!r} instead of {expected.request_id!r}")
-    for restriction in xml.find(assertion, "saml:Conditions/saml:AudienceRestriction"):
+def _check_issuer(judged: Judged) -> str:
+    for owner in (judged.response, judged.assertion):
+        check_issuer(owner, judged.expected.idp)
+    return judged.expected.idp.entity_id
+
+
+def check_issuer(message: etree._Element, idp: IdentityProvider) -> None:
+    check_equal("issuer", xml.text(xml.find(message, "saml:Issuer")[0]), idp.entity_id)
+
+
+def _check_destination(judged: Judged) -> str:
+    return check_equal("destination", judged.response.get("Destination"), judged.expected.sp.acs_url)
+
+
+def _check_recipient(judged: Judged) -> str:
+    return check_equal("recipient", judged.confirmation_data.get("Recipient"), judged.expected.sp.acs_url)
+
+
+def _check_in_response_to(judged: Judged) -> str:
+    """In both places: python3-saml takes an answer whose outer, unsigned InResponseTo was taken away."""
+    expected = judged.expected.request_id
+    for element in (judged.response, judged.confirmation_data):
+        check_equal("in-response-to", element.get("InResponseTo"), expected)
+    return expected or "started by the identity provider"
+
+
+def check_equal(reason: str, value: str | None, expected: str | None) -> str:
+    if value != expected:
+        raise SamlError(reason, f"{(value or '')[:300]!r} instead of {expected!r}")
+    return value or ""
+
+
+def _check_audience(judged: Judged) -> str:
+    for restriction in xml.find(judged.assertion, "saml:Conditions/saml:AudienceRestriction"):
         audiences = [xml.text(audience) for audience in xml.find(restriction, "saml:Audience")]
-        if expected.sp.entity_id not in audiences:
-            raise SamlError("audience", f"{audiences} instead of {expected.sp.entity_id!r}"[:500])
+        if judged.expected.sp.entity_id not in audiences:
+            raise SamlError("audience", f"{audiences} instead of {judged.expected.sp.entity_id!r}"[:500])
+    return judged.expected.sp.entity_id
 
 
-def _check_times(
-    response: etree._Element, assertion: etree._Element, data: etree._Element, expected: Expected
-) -> datetime:
-    """Until when, skew included, this same assertion would be accepted."""
-    conditions = xml.find(assertion, "saml:Conditions")[0]
-    latest, earliest = expected.now + expected.skew, expected.now - expected.skew
-    starts = [_time(response, "IssueInstant"), _time(assertion, "IssueInstant")]
-    ends = [_time(data, "NotOnOrAfter"), *(start + MAX_AGE for start in starts)]
-    if not_before := _optional_time(conditions, "NotBefore"):
+def _check_confirmation(judged: Judged) -> str:
+    if judged.the("saml:Subject/saml:SubjectConfirmation").get("Method") != xml.METHOD_BEARER:
+        raise SamlError("shape", "the subject confirmation is not of the bearer kind")
+    return "bearer"
+
+
+def _check_start(judged: Judged) -> str:
+    starts = [_time(judged.response, "IssueInstant"), _time(judged.assertion, "IssueInstant")]
+    if not_before := _optional_time(judged.the("saml:Conditions"), "NotBefore"):
         starts.append(not_before)
-    if not_on_or_after := _optional_time(conditions, "NotOnOrAfter"):
+    if max(starts) > judged.expected.now + judged.expected.skew:
+        raise SamlError("not-yet-valid", f"starts {max(starts)}, it is {judged.expected.now}")
+    return f"since {max(starts)}"
+
+
+def _check_end(judged: Judged) -> str:
+    end = _end(judged)
+    if end <= judged.expected.now - judged.expected.skew:
+        raise SamlError("expired", f"ended {end}, it is {judged.expected.now}")
+    return f"until {end}"
+
+
+def _end(judged: Judged) -> datetime:
+    issued = [_time(judged.response, "IssueInstant"), _time(judged.assertion, "IssueInstant")]
+    ends = [_time(judged.confirmation_data, "NotOnOrAfter"), *(start + MAX_AGE for start in issued)]
+    if not_on_or_after := _optional_time(judged.the("saml:Conditions"), "NotOnOrAfter"):
         ends.append(not_on_or_after)
-    if max(starts) > latest:
-        raise SamlError("not-yet-valid", f"starts {max(starts)}, it is {expected.now}")
-    if min(ends) <= earliest:
-        raise SamlError("expired", f"ended {min(ends)}, it is {expected.now}")
-    return min(ends) + expected.skew
+    return min(ends)
+
+
+def _check_session(judged: Judged) -> str:
+    statement = judged.the("saml:AuthnStatement")
+    end = _optional_time(statement, "SessionNotOnOrAfter")
+    if end and end <= judged.expected.now - judged.expected.skew:
+        raise SamlError("expired", f"the session ended {end}, it is {judged.expected.now}")
+    if len(statement.get("SessionIndex", "")) > MAX_SESSION_INDEX:
+        raise SamlError("shape", "SessionIndex is too long")
+    return f"until {end}" if end else "no end is set"
+
+
+def _check_name_id(judged: Judged) -> str:
+    return read_name_id(judged.the("saml:Subject/saml:NameID"), judged.expected.sp)
+
+
+Rule = Callable[[Judged], str]
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "version": _check_version,
+        "issuer": _check_issuer,
+        "destination": _check_destination,
+        "recipient": _check_recipient,
+        "in-response-to": _check_in_response_to,
+        "audience": _check_audience,
+        "confirmation": _check_confirmation,
+        "not-before": _check_start,
+        "not-on-or-after": _check_end,
+        "session": _check_session,
+        "name-id": _check_name_id,
+    }
+)
+
+
+def read(judged: Judged) -> Assertion:
+    """What the assertion says, once every rule holds."""
+    statement, name = judged.the("saml:AuthnStatement"), judged.the("saml:Subject/saml:NameID")
+    return Assertion(
+        id=judged.assertion.get("ID", ""),
+        response_id=judged.response.get("ID", ""),
+        issuer=judged.expected.idp.entity_id,
+        name_id=xml.text(name),
+        name_id_format=name.get("Format", xml.NAME_ID_UNSPECIFIED),
+        attributes=MappingProxyType(_attributes(judged.assertion)),
+        in_response_to=judged.response.get("InResponseTo"),
+        not_on_or_after=_end(judged) + judged.expected.skew,
+        session_not_on_or_after=_optional_time(statement, "SessionNotOnOrAfter"),
+        session_index=statement.get("SessionIndex"),
+        name_qualifier=name.get("NameQualifier"),
+        sp_name_qualifier=name.get("SPNameQualifier"),
+    )
 
 
 def _time(element: etree._Element, attribute: str) -> datetime:
@@ -143,7 +209,7 @@ def _optional_time(element: etree._Element, attribute: str) -> datetime | None:
     return _time(element, attribute) if element.get(attribute) is not None else None
 
 
-def _name_id(element: etree._Element, sp: ServiceProvider) -> str:
+def read_name_id(element: etree._Element, sp: ServiceProvider) -> str:
     """A name that may be compared with user names: nothing invisible or that turns the reading order."""
     name = xml.text(element)
     if element.get("Format") == xml.NAME_ID_TRANSIENT:

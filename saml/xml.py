@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from lxml import etree
@@ -16,6 +19,7 @@ NAMESPACES = {
     "ds": "http://www.w3.org/2000/09/xmldsig#",
     "ec": "http://www.w3.org/2001/10/xml-exc-c14n#",
     "xenc": "http://www.w3.org/2001/04/xmlenc#",
+    "xenc11": "http://www.w3.org/2009/xmlenc11#",
     "xsi": "http://www.w3.org/2001/XMLSchema-instance",
     "xml": "http://www.w3.org/XML/1998/namespace",
 }
@@ -23,6 +27,8 @@ _PREFIXES = {uri: prefix for prefix, uri in NAMESPACES.items()}
 
 BINDING_REDIRECT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
 BINDING_POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
+BINDINGS = {BINDING_REDIRECT: "HTTP-Redirect", BINDING_POST: "HTTP-POST"}
+"""Those we speak, by URI, in the order we like them."""
 METHOD_BEARER = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
 STATUS_SUCCESS = "urn:oasis:names:tc:SAML:2.0:status:Success"
 NAME_ID_UNSPECIFIED = "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified"
@@ -37,11 +43,22 @@ _DECLARATION = re.compile(r"\A\s*<\?xml\s[^<>]*\?>")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
 
 
-def parse(document: bytes, *, comments: bool = False) -> etree._Element:
+def unbase64(text: str) -> bytes:
+    """Strict base64; line breaks are allowed, since some identity providers fold the field. Raises SamlError."""
+    if len(text) > 2 * MAX_DOCUMENT:
+        raise SamlError("size", f"{len(text)} characters")
+    try:
+        return base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise SamlError("encoding", "not base64") from error
+
+
+def parse(document: bytes, *, comments: bool = False, inside: Mapping[str | None, str] | None = None) -> etree._Element:
     """The root of a UTF-8 document without DTD and processing instructions.
 
-    `comments` drops comments instead of refusing them; never for a document whose signature matters, where
-    text that a comment splits was the way to cut names (CVE-2017-11427). Raises SamlError.
+    `comments` drops comments instead of refusing them; never for a message, where text that a comment splits was
+    the way to cut names (CVE-2017-11427). `inside`: the namespaces that are known where a fragment came from.
+    Raises SamlError.
     """
     if len(document) > MAX_DOCUMENT:
         raise SamlError("size", f"{len(document)} bytes, {MAX_DOCUMENT} are allowed")
@@ -57,9 +74,24 @@ def parse(document: bytes, *, comments: bool = False) -> etree._Element:
         encoding="utf-8", resolve_entities=False, no_network=True, load_dtd=False, remove_comments=comments
     )
     try:
-        return etree.fromstring(text.encode(), parser)
+        if inside is None:
+            return etree.fromstring(text.encode(), parser)
+        return _only_child(etree.fromstring(_wrapped(text, inside).encode(), parser))
     except (etree.XMLSyntaxError, ValueError) as error:
         raise SamlError("xml", str(error)[:200]) from error
+
+
+def _wrapped(fragment: str, namespaces: Mapping[str | None, str]) -> str:
+    empty: str = etree.tostring(etree.Element("fragment", nsmap=dict(namespaces)), encoding="unicode")  # type: ignore[arg-type, assignment]
+    return f"{empty.removesuffix('/>')}>{fragment}</fragment>"
+
+
+def _only_child(wrapper: etree._Element) -> etree._Element:
+    texts = [wrapper.text, *(child.tail for child in wrapper)]
+    if len(wrapper) != 1 or any(text and not text.isspace() for text in texts):
+        raise ValueError("not exactly one element")
+    wrapper[0].tail = None
+    return wrapper[0]
 
 
 def tag(name: str) -> str:

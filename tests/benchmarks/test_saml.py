@@ -48,9 +48,12 @@ def test_issuing_a_role_response(compare) -> None:  # type: ignore[no-untyped-de
 
 
 def test_accepting_a_response(compare) -> None:  # type: ignore[no-untyped-def]
-    """Floor: python3-saml's own validation of the same response."""
+    """Floor: python3-saml's own validation of the same response, as it is without our replacements."""
+    from onelogin.saml2 import response as library_response
     from onelogin.saml2.response import OneLogin_Saml2_Response
     from onelogin.saml2.settings import OneLogin_Saml2_Settings
+    from onelogin.saml2.utils import OneLogin_Saml2_Utils
+    from onelogin.saml2.xml_utils import OneLogin_Saml2_XML
 
     sp = ServiceProvider("https://ic.example.com/saml/acme/metadata", "https://ic.example.com/saml/acme/acs")
     idp = TestIdp("https://idp.example.com", "https://idp.example.com/sso")
@@ -71,7 +74,11 @@ def test_accepting_a_response(compare) -> None:  # type: ignore[no-untyped-def]
     request = {"https": "on", "http_host": "ic.example.com", "script_name": "/saml/acme/acs", "get_data": {}}
 
     def library() -> None:
+        replaced = library_response.OneLogin_Saml2_Utils, library_response.OneLogin_Saml2_XML
+        library_response.OneLogin_Saml2_Utils = OneLogin_Saml2_Utils
+        library_response.OneLogin_Saml2_XML = OneLogin_Saml2_XML
         assert OneLogin_Saml2_Response(settings, answer).is_valid(request, request_id="_request")
+        library_response.OneLogin_Saml2_Utils, library_response.OneLogin_Saml2_XML = replaced
 
     compare(
         "accepting a response, two signatures",

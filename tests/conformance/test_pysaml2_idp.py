@@ -10,7 +10,7 @@ import pytest
 from saml.errors import SamlError
 from saml.keys import make_key_pair
 from saml.metadata import parse_identity_provider, service_provider_metadata
-from saml.parties import ServiceProvider
+from saml.parties import KeyPair, ServiceProvider
 from saml.service_provider import accept_response, authn_request
 from tests.support.need import need
 from tests.support.saml_idp import PYSAML2_WARNINGS, Pysaml2Idp
@@ -76,7 +76,7 @@ def test_an_unsigned_answer_of_pysaml2_is_refused(tmp_path: Path) -> None:
 def test_pysaml2_verifies_our_signed_requests(tmp_path: Path, binding: str) -> None:
     now = datetime.now(UTC)
     private_key, certificate = make_key_pair("portal", now=now)
-    sp = ServiceProvider(ENTITY_ID, ACS, private_key, certificate)
+    sp = ServiceProvider(ENTITY_ID, ACS, (KeyPair(private_key, certificate),), sign_requests=True)
     idp = Pysaml2Idp(tmp_path, service_provider_metadata(sp), want_signed_requests=True)
     trusted = parse_identity_provider(idp.metadata().replace("HTTP-Redirect", binding))
 

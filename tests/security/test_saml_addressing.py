@@ -22,39 +22,39 @@ from tests.support.saml_attack import (
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.mark.parametrize(
-    ("tweak", "reason"),
-    [
-        ({"audience": "https://other.example.test"}, "audience"),
-        ({"audience": SP.entity_id + "/"}, "audience"),
-        ({"recipient": "https://evil.example.test/?" + SP.acs_url}, "recipient"),
-        ({"destination": SP.acs_url + ".evil.example.test"}, "destination"),
-        ({"destination": SP.acs_url.upper()}, "destination"),
-        ({"issuer": "https://evil.example.test"}, "issuer"),
-        ({"issuer": ""}, "issuer"),
-        ({"in_response_to": "_other"}, "in-response-to"),
-        ({"in_response_to": None}, "in-response-to"),
-        ({"edit": setting("Response", "Destination", None)}, "destination"),
-        ({"edit": setting("SubjectConfirmationData", "InResponseTo", None)}, "in-response-to"),
-        ({"edit": setting("SubjectConfirmationData", "InResponseTo", "_other")}, "in-response-to"),
-        ({"edit_signed": setting("Response", "InResponseTo", None)}, "in-response-to"),
-        ({"edit_signed": writing("Issuer", "https://evil.example.test")}, "issuer"),
-        ({"edit": setting("SubjectConfirmationData", "Recipient", None)}, "shape"),
-        ({"edit": removing("AudienceRestriction")}, "shape"),
-        ({"edit": removing("Audience")}, "shape"),
-        ({"edit": removing("Conditions")}, "shape"),
-        ({"edit": removing("SubjectConfirmation")}, "shape"),
-        ({"edit": removing("AuthnStatement")}, "shape"),
-        ({"edit": removing("Issuer")}, "shape"),
-        (
-            {"edit": setting("SubjectConfirmation", "Method", "urn:oasis:names:tc:SAML:2.0:cm:holder-of-key")},
-            "shape",
-        ),
-        ({"edit": setting("Assertion", "Version", "1.1")}, "shape"),
-        ({"status": "urn:oasis:names:tc:SAML:2.0:status:AuthnFailed"}, "status"),
-        ({"edit": removing("Status")}, "shape"),
-    ],
-)
+RULES: list[tuple[dict[str, Any], str]] = [
+    ({"audience": "https://other.example.test"}, "audience"),
+    ({"audience": SP.entity_id + "/"}, "audience"),
+    ({"recipient": "https://evil.example.test/?" + SP.acs_url}, "recipient"),
+    ({"destination": SP.acs_url + ".evil.example.test"}, "destination"),
+    ({"destination": SP.acs_url.upper()}, "destination"),
+    ({"issuer": "https://evil.example.test"}, "issuer"),
+    ({"issuer": ""}, "issuer"),
+    ({"in_response_to": "_other"}, "in-response-to"),
+    ({"in_response_to": None}, "in-response-to"),
+    ({"edit": setting("Response", "Destination", None)}, "destination"),
+    ({"edit": setting("SubjectConfirmationData", "InResponseTo", None)}, "in-response-to"),
+    ({"edit": setting("SubjectConfirmationData", "InResponseTo", "_other")}, "in-response-to"),
+    ({"edit_signed": setting("Response", "InResponseTo", None)}, "in-response-to"),
+    ({"edit_signed": writing("Issuer", "https://evil.example.test")}, "issuer"),
+    ({"edit": setting("SubjectConfirmationData", "Recipient", None)}, "shape"),
+    ({"edit": removing("AudienceRestriction")}, "shape"),
+    ({"edit": removing("Audience")}, "shape"),
+    ({"edit": removing("Conditions")}, "shape"),
+    ({"edit": removing("SubjectConfirmation")}, "shape"),
+    ({"edit": removing("AuthnStatement")}, "shape"),
+    ({"edit": removing("Issuer")}, "shape"),
+    (
+        {"edit": setting("SubjectConfirmation", "Method", "urn:oasis:names:tc:SAML:2.0:cm:holder-of-key")},
+        "shape",
+    ),
+    ({"edit": setting("Assertion", "Version", "1.1")}, "shape"),
+    ({"status": "urn:oasis:names:tc:SAML:2.0:status:AuthnFailed"}, "status"),
+    ({"edit": removing("Status")}, "shape"),
+]
+
+
+@pytest.mark.parametrize(("tweak", "reason"), RULES)
 def test_an_answer_for_another_or_from_another_is_refused(tweak: dict[str, Any], reason: str) -> None:
     assert refusal(respond(**tweak)) == reason
 
@@ -75,6 +75,16 @@ def test_an_answer_nobody_asked_for_is_accepted_only_where_it_is_expected() -> N
     assert refusal(unasked) == "in-response-to"
     assert refusal(asked, request_id=None) == "in-response-to"
     assert refusal(asked, request_id="_another") == "in-response-to"
+
+
+@pytest.mark.parametrize("name", ["Response", "SubjectConfirmationData"])
+@pytest.mark.parametrize("value", ["_request", "_other", ""])
+def test_an_answer_nobody_asked_for_answers_nothing_anywhere(name: str, value: str) -> None:
+    """A stolen answer to somebody's request does not become one that the identity provider began."""
+    stolen = respond(in_response_to=None, edit=setting(name, "InResponseTo", value))
+
+    assert refusal(stolen, request_id=None) == "in-response-to"
+    assert refusal(respond(edit_signed=setting("Response", "InResponseTo", None)), request_id=None) == "in-response-to"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 
 import pytest
 from lxml import etree
@@ -107,11 +108,17 @@ def test_the_unverified_request_id_is_read_only_when_it_is_one() -> None:
         assert refused.value.reason == "shape"
 
 
-def test_encrypted_assertions_are_refused_by_name() -> None:
-    def encrypt(response: etree._Element) -> None:
-        the(response, "Assertion").tag = f"{SAML}EncryptedAssertion"
+def test_encrypted_names_and_attributes_are_refused_by_name() -> None:
+    def encrypt(name: str, encrypted: str) -> Callable[[etree._Element], None]:
+        def edit(response: etree._Element) -> None:
+            the(response, name).tag = f"{SAML}{encrypted}"
 
-    assert refusal(respond(edit_signed=encrypt)) == "encrypted"
+        return edit
+
+    assert refusal(respond(edit=encrypt("NameID", "EncryptedID"))) == "encrypted"
+    attributes = {"groups": ["a"]}
+    assert refusal(respond(edit=encrypt("Attribute", "EncryptedAttribute"), attributes=attributes)) == "encrypted"
+    assert accept(respond(attributes=attributes)).attributes == {"groups": ("a",)}
 
 
 def test_an_oversized_id_or_session_index_is_refused() -> None:

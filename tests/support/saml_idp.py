@@ -203,6 +203,31 @@ def sign_element(
     context.sign(node)
 
 
+def sign_root(
+    document: str,
+    private_key: str,
+    certificate: str,
+    *,
+    prefix: str | None = "ds",
+    signature: Any = xmlsec.constants.TransformRsaSha256,
+    digest: Any = xmlsec.constants.TransformSha256,
+) -> str:
+    """A metadata document with an enveloped signature as the first child of its root, which has an ID."""
+    root = etree.fromstring(document)
+    node = xmlsec.template.create(root, xmlsec.constants.TransformExclC14N, signature, ns=prefix)
+    root.insert(0, node)
+    reference = xmlsec.template.add_reference(node, digest, uri=f"#{root.get('ID')}")
+    xmlsec.template.add_transform(reference, xmlsec.constants.TransformEnveloped)
+    xmlsec.template.add_transform(reference, xmlsec.constants.TransformExclC14N)
+    xmlsec.template.add_x509_data(xmlsec.template.ensure_key_info(node))
+    context = xmlsec.SignatureContext()
+    context.key = xmlsec.Key.from_memory(private_key, xmlsec.constants.KeyDataFormatPem, None)
+    context.key.load_cert_from_memory(certificate, xmlsec.constants.KeyDataFormatPem)
+    context.register_id(root, "ID")
+    context.sign(node)
+    return etree.tostring(root, encoding="unicode")
+
+
 class Pysaml2Idp:
     """An identity provider of pysaml2, its configuration in `folder`. Needs the program xmlsec1."""
 
@@ -213,6 +238,7 @@ class Pysaml2Idp:
         *,
         entity_id: str = "https://pysaml2.example.test/idp",
         sso_url: str = "https://pysaml2.example.test/sso",
+        slo_url: str = "https://pysaml2.example.test/slo",
         want_signed_requests: bool = False,
     ) -> None:
         from saml2 import BINDING_HTTP_POST, BINDING_HTTP_REDIRECT
@@ -235,7 +261,8 @@ class Pysaml2Idp:
                         "single_sign_on_service": [
                             (sso_url, BINDING_HTTP_REDIRECT),
                             (sso_url, BINDING_HTTP_POST),
-                        ]
+                        ],
+                        "single_logout_service": [(slo_url, BINDING_HTTP_REDIRECT), (slo_url, BINDING_HTTP_POST)],
                     },
                     "want_authn_requests_signed": want_signed_requests,
                     "policy": {"default": {"lifetime": {"minutes": 5}}},
@@ -263,6 +290,7 @@ class Pysaml2Idp:
         identity: Mapping[str, Sequence[str]] | None = None,
         sign_assertion: bool = True,
         sign_response: bool = False,
+        encrypt: bool = False,
     ) -> tuple[str, str, str]:
         """Parse the AuthnRequest of `redirect_url`, answer: (SAMLResponse, RelayState, ACS URL)."""
         from saml2 import BINDING_HTTP_REDIRECT
@@ -275,7 +303,7 @@ class Pysaml2Idp:
             sigalg=query.get("SigAlg"),
             signature=query.get("Signature"),
         )
-        found = self._answer(request.message, user, identity or {}, sign_assertion, sign_response)
+        found = self._answer(request.message, user, identity or {}, sign_assertion, sign_response, encrypt)
         return found[0], query.get("RelayState", ""), found[1]
 
     def answer_form(self, form: Mapping[str, str], user: str) -> tuple[str, str, str]:
@@ -293,6 +321,7 @@ class Pysaml2Idp:
         identity: Mapping[str, Sequence[str]],
         sign_assertion: bool,
         sign_response: bool,
+        encrypt: bool = False,
     ) -> tuple[str, str]:
         from saml2 import saml
         from saml2.authn_context import PASSWORD
@@ -311,5 +340,6 @@ class Pysaml2Idp:
             sign_response=sign_response,
             sign_alg=SIG_RSA_SHA256,
             digest_alg=DIGEST_SHA256,
+            encrypt_assertion=encrypt,
         )
         return base64.b64encode(str(response).encode()).decode(), acs_url

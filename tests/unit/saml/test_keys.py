@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.x509.oid import NameOID
 
 from saml.errors import MetadataError
-from saml.keys import make_key_pair, read_certificate
+from saml.keys import make_key_pair, read_certificate, read_certificates
+from tests.support.saml_idp import key_pair
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 KEY, CERTIFICATE = make_key_pair("Identity Center 身份中心", now=NOW)
@@ -101,3 +102,20 @@ def test_weak_and_unsuitable_keys_are_refused() -> None:
         read_certificate(certificate_of(ed25519.Ed25519PrivateKey.generate()))
     with pytest.raises(MetadataError, match="neither RSA nor"):
         read_certificate(certificate_of(ec.generate_private_key(ec.SECP256K1())))
+
+
+def test_several_certificates_are_read_as_they_are_pasted_during_a_roll_over() -> None:
+    first, second = key_pair("first")[1], key_pair("second")[1]
+    pasted = f"Current:\n{first}\nNext:\r\n{second}{first}"
+
+    for given in (pasted, pasted.encode()):
+        assert [found.pem for found in read_certificates(given)] == [first, second]
+    assert [found.pem for found in read_certificates(first)] == [first]
+    assert [found.pem for found in read_certificates("".join(first.splitlines()[1:-1]))] == [first]
+
+
+def test_one_unreadable_certificate_among_several_refuses_all() -> None:
+    first = key_pair("first")[1]
+    for bad in (first + first.replace("MII", "AAA", 1), first * 100, first + "-----BEGIN CERTIFICATE-----"):
+        with pytest.raises(MetadataError):
+            read_certificates(bad)

@@ -15,8 +15,9 @@ from saml.metadata import (
     parse_identity_provider,
     service_provider_metadata,
 )
-from saml.parties import ServiceProvider
+from saml.parties import KeyPair, ServiceProvider
 from tests.support.saml_idp import key_pair
+from tests.support.saml_metadata import SAMPLES
 
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
 FIRST, SECOND = key_pair("first")[1], key_pair("second")[1]
@@ -58,80 +59,66 @@ def entity(
 
 GOOD = entity(key(FIRST) + service(REDIRECT, "https://idp.example.test/sso"))
 
-OKTA = f"""<?xml version="1.0" encoding="UTF-8"?>
-<md:EntityDescriptor entityID="http://www.okta.com/exk1" {NAMESPACES}>
-<md:IDPSSODescriptor WantAuthnRequestsSigned="false" protocolSupportEnumeration="{PROTOCOL}">{key(FIRST)}
-<md:NameIDFormat>urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress</md:NameIDFormat>
-{service(POST, "https://acme.okta.com/app/exk1/sso/saml")}{service(REDIRECT, "https://acme.okta.com/app/exk1/sso/saml")}
-</md:IDPSSODescriptor></md:EntityDescriptor>"""
 
-ENTRA = f"""\ufeff<?xml version="1.0" encoding="utf-8"?>
-<EntityDescriptor ID="_1" entityID="https://sts.windows.net/tenant/" {NAMESPACES}>
-<RoleDescriptor xsi:type="fed:SecurityTokenServiceType" protocolSupportEnumeration="http://docs.oasis-open.org/wsfed"
- xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:fed="http://docs.oasis-open.org/wsfed/federation/200706">
-{key(SECOND)}</RoleDescriptor>
-<IDPSSODescriptor protocolSupportEnumeration="{PROTOCOL}">{key(FIRST)}{key(SECOND)}
-{service(REDIRECT, "https://login.microsoftonline.com/tenant/saml2")}
-{service(POST, "https://login.microsoftonline.com/tenant/saml2")}
-</IDPSSODescriptor></EntityDescriptor>"""
+@pytest.mark.parametrize("name", SAMPLES)
+def test_ic_6_metadata_of_known_identity_providers_is_read(name: str) -> None:
+    sample = SAMPLES[name]()
+    for form in (sample.document, sample.document.encode(), sample.document.encode("utf-16")):
+        found = parse_identity_provider(form, now=NOW)
 
-ADFS = f"""<EntityDescriptor {NAMESPACES} entityID="http://adfs.example.test/adfs/services/trust">
-<SPSSODescriptor protocolSupportEnumeration="{PROTOCOL}">{key(SECOND)}</SPSSODescriptor>
-<IDPSSODescriptor protocolSupportEnumeration="{PROTOCOL}">{key(SECOND, ' use="encryption"')}{key(FIRST)}
-<SingleLogoutService Binding="{REDIRECT}" Location="https://adfs.example.test/adfs/ls/"/>
-{service("urn:oasis:names:tc:SAML:2.0:bindings:SOAP", "https://adfs.example.test/soap")}
-{service(POST, "https://adfs.example.test/adfs/ls/?x=1&amp;y=2")}
-</IDPSSODescriptor></EntityDescriptor>"""
+        assert (found.entity_id, found.sso_url, found.sso_binding) == (
+            sample.entity_id,
+            sample.sso_url,
+            sample.sso_binding,
+        )
+        assert found.certificates == sample.certificates
+        assert (found.slo_url, found.slo_binding, found.slo_response_url) == (
+            sample.slo_url,
+            sample.slo_binding,
+            sample.slo_response_url,
+        )
 
-KEYCLOAK = f"""<md:EntitiesDescriptor {NAMESPACES} Name="urn:keycloak">
-<!-- realm acme -->
-{entity(key(FIRST, "") + service(REDIRECT, "http://keycloak:8080/realms/acme/protocol/saml"), "http://keycloak:8080/realms/acme")}
-{entity("", "https://sp.example.test", role="SPSSODescriptor")}
-</md:EntitiesDescriptor>"""
+
+def test_one_of_many_entities_may_be_the_identity_provider() -> None:
+    several = (
+        f'<md:EntitiesDescriptor {NAMESPACES} Name="urn:keycloak"><!-- realm acme -->'
+        f"{entity(key(FIRST, '') + service(POST, 'https://idp.example.test/x?a=1&amp;b=2'))}"
+        f"{entity('', 'https://sp.example.test', role='SPSSODescriptor')}</md:EntitiesDescriptor>"
+    )
+    found = parse_identity_provider(several, now=NOW)
+
+    assert (found.entity_id, found.sso_url) == ("https://idp.example.test", "https://idp.example.test/x?a=1&b=2")
+    assert (found.sso_binding, found.certificates) == ("HTTP-POST", (FIRST,))
+    assert (found.slo_url, found.slo_binding, found.slo_response_url) == (None, None, None)
+
+
+def logout(location: str, more: str = "", binding: str = REDIRECT) -> str:
+    return f'<md:SingleLogoutService Binding="{binding}" Location="{location}" {more}/>'
+
+
+def test_single_logout_is_read_where_we_speak_the_binding() -> None:
+    sso = service(REDIRECT, "https://idp.example.test/sso")
+    soap = logout("https://idp.example.test/soap", binding="urn:oasis:names:tc:SAML:2.0:bindings:SOAP")
+    post = logout("https://idp.example.test/slo", binding=POST)
+
+    assert parse_identity_provider(entity(key(FIRST) + soap + sso), now=NOW).slo_url is None
+    found = parse_identity_provider(entity(key(FIRST) + soap + post + sso), now=NOW)
+    assert (found.slo_url, found.slo_binding) == ("https://idp.example.test/slo", "HTTP-POST")
 
 
 @pytest.mark.parametrize(
-    ("document", "entity_id", "url", "binding", "certificates"),
+    ("content", "words"),
     [
-        (
-            OKTA,
-            "http://www.okta.com/exk1",
-            "https://acme.okta.com/app/exk1/sso/saml",
-            "HTTP-Redirect",
-            [FIRST],
-        ),
-        (
-            ENTRA,
-            "https://sts.windows.net/tenant/",
-            "https://login.microsoftonline.com/tenant/saml2",
-            "HTTP-Redirect",
-            [FIRST, SECOND],
-        ),
-        (
-            ADFS,
-            "http://adfs.example.test/adfs/services/trust",
-            "https://adfs.example.test/adfs/ls/?x=1&y=2",
-            "HTTP-POST",
-            [FIRST],
-        ),
-        (
-            KEYCLOAK,
-            "http://keycloak:8080/realms/acme",
-            "http://keycloak:8080/realms/acme/protocol/saml",
-            "HTTP-Redirect",
-            [FIRST],
-        ),
+        (logout("javascript:alert(1)"), "single logout URL is not a web address"),
+        (logout(""), "single logout URL is not a web address"),
+        (logout("https://u@idp.example.test"), "single logout URL is not a web address"),
+        (logout("https://idp.example.test", 'ResponseLocation="//x"'), "single logout response URL is not"),
     ],
-    ids=["okta", "entra", "adfs", "keycloak"],
 )
-def test_ic_6_metadata_of_known_identity_providers_is_read(
-    document: str, entity_id: str, url: str, binding: str, certificates: list[str]
-) -> None:
-    for form in (document, document.encode(), document.encode("utf-16")):
-        found = parse_identity_provider(form, now=NOW)
-
-        assert (found.entity_id, found.sso_url, found.sso_binding) == (entity_id, url, binding)
-        assert list(found.certificates) == certificates
+def test_addresses_of_single_logout_are_checked_too(content: str, words: str) -> None:
+    document = entity(key(FIRST) + content + service(REDIRECT, "https://idp.example.test/sso"))
+    with pytest.raises(MetadataError, match=words):
+        parse_identity_provider(document, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +213,7 @@ def metadata_schema() -> etree.XMLSchema:
 
 
 def test_our_metadata_follows_the_schema_and_never_ends() -> None:
-    sp = ServiceProvider("http://ic:8000/saml/a&b/metadata", "http://ic:8000/saml/a&b/acs", "key", FIRST)
+    sp = ServiceProvider("http://ic:8000/saml/a&b/metadata", "http://ic:8000/saml/a&b/acs", (KeyPair("key", FIRST),))
     ours = [
         service_provider_metadata(sp),
         service_provider_metadata(ServiceProvider("urn:sp", "https://sp.example.test/acs")),
@@ -242,7 +229,7 @@ def test_our_metadata_follows_the_schema_and_never_ends() -> None:
 
 
 def test_service_provider_metadata_names_entity_acs_and_key() -> None:
-    sp = ServiceProvider("urn:a&b", "http://ic:8000/acs?a&b", "private", FIRST)
+    sp = ServiceProvider("urn:a&b", "http://ic:8000/acs?a&b", (KeyPair("private", FIRST),), sign_requests=True)
     root = etree.fromstring(service_provider_metadata(sp).encode())
     acs = next(root.iter("{*}AssertionConsumerService"))
 
@@ -250,6 +237,28 @@ def test_service_provider_metadata_names_entity_acs_and_key() -> None:
     assert (acs.get("Location"), acs.get("Binding")) == ("http://ic:8000/acs?a&b", POST)
     assert next(root.iter("{*}X509Certificate")).text == bare(FIRST)
     assert next(root.iter("{*}SPSSODescriptor")).get("AuthnRequestsSigned") == "true"
+
+
+def test_every_key_is_published_for_signatures_and_encryption_the_current_one_first() -> None:
+    pairs = (KeyPair("private", SECOND), KeyPair("private", FIRST))
+    sp = ServiceProvider("urn:sp", "https://sp.test/acs", pairs, slo_url="https://sp.test/slo?a&b")
+    document = service_provider_metadata(sp)
+    root = etree.fromstring(document.encode())
+
+    metadata_schema().assertValid(root)
+    keys = [(found.get("use"), next(found.iter("{*}X509Certificate")).text) for found in root.iter("{*}KeyDescriptor")]
+    assert keys == [(use, bare(pem)) for use in ("signing", "encryption") for pem in (SECOND, FIRST)]
+    methods = [found.get("Algorithm") for found in next(reversed(list(root.iter("{*}KeyDescriptor"))))[1:]]
+    assert [str(method).rpartition("#")[2] for method in methods] == ["aes256-gcm", "aes128-gcm", "rsa-oaep-mgf1p"]
+    assert next(root.iter("{*}SPSSODescriptor")).get("AuthnRequestsSigned") == "false"
+    services = [(found.get("Binding"), found.get("Location")) for found in root.iter("{*}SingleLogoutService")]
+    assert services == [(REDIRECT, "https://sp.test/slo?a&b"), (POST, "https://sp.test/slo?a&b")]
+    assert "private" not in document
+
+
+def test_requests_cannot_be_signed_without_a_key() -> None:
+    with pytest.raises(ValueError, match="without a key pair"):
+        ServiceProvider("urn:sp", "https://sp.test/acs", sign_requests=True)
 
 
 def test_our_identity_provider_metadata_is_read_by_our_own_parser() -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from lxml import etree
 
+from saml import signatures
 from saml.issuing import issue_response
 from saml.keys import make_key_pair
-from saml.parties import IdentityProvider, ServiceProvider
+from saml.parties import IdentityProvider, KeyPair, ServiceProvider
 from saml.service_provider import accept_response, authn_request, response_in_response_to
 from saml.xml import NAME_ID_PERSISTENT, parse
 from tests.support.saml_idp import TestIdp, key_pair, request_id_of
@@ -112,6 +114,19 @@ def test_threads_judge_by_their_own_time() -> None:
     assert ends == [now.replace(microsecond=0) + timedelta(minutes=5, seconds=90) for now in times]
 
 
+def test_threads_sign_with_the_keys_they_share() -> None:
+    pairs = [(PRIVATE_KEY, CERTIFICATE), key_pair("other")]
+    both = replace(IDP, certificates=tuple(certificate for _, certificate in pairs))
+
+    def round_trip(number: int) -> str:
+        private_key, certificate = pairs[number % 2]
+        response = issue(private_key=private_key, certificate=certificate, name_id=f"user-{number}")
+        return accept_response(SP, both, response, request_id=None, now=NOW).name_id
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(round_trip, range(48))) == [f"user-{number}" for number in range(48)]
+
+
 def test_any_of_several_certificates_may_have_signed() -> None:
     other = key_pair("other")[1]
     both = IdentityProvider(ISSUER, IDP.sso_url, "HTTP-POST", (other, CERTIFICATE))
@@ -153,6 +168,22 @@ def test_a_request_is_well_formed_whatever_the_sign_on_url_holds(sso_url: str) -
     assert query["RelayState"] == ["a b&c"]
     assert request_id_of(request.url) == request.id
     assert not request.form
+
+
+def test_requests_are_signed_as_a_choice() -> None:
+    idp = IdentityProvider("urn:idp", "https://idp.example.test/sso", "HTTP-Redirect", (CERTIFICATE,))
+    pairs = (KeyPair(PRIVATE_KEY, CERTIFICATE), KeyPair(*key_pair("next")))
+    for signs in (False, True):
+        sp = replace(SP, keys=pairs, sign_requests=signs)
+        query = parse_qs(urlsplit(authn_request(sp, idp, relay_state="x", now=NOW).url).query)
+        assert list(query) == ["SAMLRequest", "RelayState", *(["SigAlg", "Signature"] if signs else [])]
+
+        form = authn_request(sp, replace(idp, sso_binding="HTTP-POST"), relay_state="x", now=NOW).form
+        message: etree._Element = parse(base64.b64decode(form["SAMLRequest"]))
+        assert [child.tag.rpartition("}")[2] for child in message][1] == ("Signature" if signs else "NameIDPolicy")
+        if signs:
+            signatures.check_one(message)
+            signatures.verify(message, [CERTIFICATE])
 
 
 def test_a_request_names_us_and_where_to_answer() -> None:
