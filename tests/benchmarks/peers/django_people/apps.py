@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class People(AppConfig):
+    name = "tests.benchmarks.peers.django_people"
+    label = "people"
