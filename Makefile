@@ -32,12 +32,17 @@ format: setup  ## format the code and the templates
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## benchmarks, as ratios to a floor measured in the same run
+$(VENV)/.bench: requirements-bench.lock $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	touch $@
+
+bench: $(VENV)/.bench  ## benchmarks, as ratios to a floor (and to the peers) measured in the same run
 	$(BIN)/python -m pytest tests/benchmarks -m benchmark -q -s
 
 lock:  ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-annotate -q -o requirements-dev.lock
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate -q -c requirements-dev.lock -o requirements.lock
+	uv pip compile pyproject.toml --extra bench --universal --python-version 3.11 --generate-hashes --no-annotate -q -c requirements-dev.lock -o requirements-bench.lock
 
 clean:  ## remove the virtual environment and the local data
 	rm -rf $(VENV) var

@@ -1,7 +1,7 @@
 """The Identity Center.
 
 home      employees: sign-in by the enterprise IdP, user portal          /login /home /saml
-scim      the IdP pushes users and groups                                /scim/v2
+scim      the IdP pushes users and groups                                /scim/v2 /oauth/token
 console   administrators                                                 /console
 account   the console of one account of the embedded cloud               /accounts/<uin>
 worker    runs provisioning tasks through the accounts' connectors (clouds)
@@ -65,6 +65,7 @@ def setup_web(app: Flask, settings: Settings, database: Database) -> None:
 
 
 def setup_doors(app: Flask) -> None:
+    import scim.oauth
     import scim.routes
     from portal import account, console, home
     from portal.web import operations
@@ -74,6 +75,7 @@ def setup_doors(app: Flask) -> None:
     app.register_blueprint(account.blueprint, url_prefix="/accounts")
     app.register_blueprint(operations.blueprint)
     scim.routes.setup_scim(app)
+    scim.oauth.setup_oauth(app)
 
 
 def setup_worker(app: Flask, settings: Settings, database: Database) -> None:

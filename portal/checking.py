@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from portal.core import clock
 from portal.core.database import Database
 from portal.core.errors import Error
-from portal.core.federation.models import IdentityProviderCertificate, SamlKey, ScimCredential
+from portal.core.federation.models import IdentityProviderCertificate, SamlKey
+from portal.core.push.models import ScimCredential
 from portal.core.secrets import decrypt
 from portal.core.space.models import Space
 from portal.migrations import is_current

@@ -283,17 +283,37 @@ def scim_credential() -> None:
 @scim_credential.command("create")
 @_space_option
 @click.option("--days", default=365, show_default=True, type=click.IntRange(1, 36135), help="Lifetime.")
-def scim_credential_create(space: str, days: int) -> None:
-    """Make a credential, switch SCIM on, and print only the secret."""
-    from portal.core.federation import scim_credentials
+@click.option("--oauth", is_flag=True, help="Client credentials (OAuth 2.0) instead of a bearer token.")
+@click.option(
+    "--token-minutes",
+    default=60,
+    show_default=True,
+    type=click.IntRange(60, 360),
+    help="Lifetime of the access tokens; with --oauth.",
+)
+@click.option("--strict", is_flag=True, help="Refuse what the RFCs do not allow instead of guessing what is meant.")
+def scim_credential_create(space: str, days: int, oauth: bool, token_minutes: int, strict: bool) -> None:
+    """Make a credential, switch SCIM on, and print only the secret; with --oauth the client id in a line before it."""
+    from portal.core.push import credentials
+    from portal.core.push.models import CredentialType
     from portal.core.space.queries import find
 
     with _work(_settings()) as session:
         found = find(session, space)
         actor = _space_actor(session, found.organization_id)
-        lifetime = timedelta(days=days)
-        _credential, secret = scim_credentials.create_credential(session, actor, space=found, lifetime=lifetime)
-        scim_credentials.set_scim_enabled(session, actor, space=found, enabled=True)
+        credential, secret = credentials.create_credential(
+            session,
+            actor,
+            space=found,
+            lifetime=timedelta(days=days),
+            type=CredentialType.CLIENT_CREDENTIALS if oauth else CredentialType.BEARER_TOKEN,
+            token_minutes=token_minutes,
+            strict=strict,
+        )
+        credentials.set_scim_enabled(session, actor, space=found, enabled=True)
+        client_id = credential.id
+    if oauth:
+        click.echo(client_id)
     click.echo(secret)
 
 

@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     request_seconds: Annotated[int, Field(ge=1, le=600)] = 15
     sign_in_attempts: Annotated[int, Field(ge=1, le=100)] = 5
     sign_in_lock_minutes: Annotated[int, Field(ge=1, le=1440)] = 15
+    scim_requests_per_minute: Annotated[int, Field(ge=0)] = 6_000
+    scim_failures_per_minute: Annotated[int, Field(ge=0)] = 60
+    scim_log_days: Annotated[int, Field(ge=1, le=3_650)] = 30
     limits: Limits = Limits()
 
     @classmethod

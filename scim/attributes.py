@@ -17,7 +17,7 @@ GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 @dataclass(frozen=True)
 class Attribute:
     """`column` holds the value; `key` its folded copy for comparing without case. `manual` (and `manual_key`) is the
-    column that holds the value for a user made by hand, who has no rows in the index. `constant`: same for all.
+    column that holds the value for a user made by hand, who has no rows in the index.
     """
 
     name: str
@@ -36,7 +36,6 @@ class Attribute:
     key: str = ""
     manual: str = ""
     manual_key: str = ""
-    constant: str = ""
     membership: bool = False
 
     @property
@@ -199,22 +198,23 @@ _GROUPS = Attribute(
     mutability="readOnly",
     membership=True,
     subs=(
-        Attribute("value", description="The group's id.", case_exact=True, mutability="readOnly", column="id"),
+        Attribute("value", description="The group's id.", case_exact=True, mutability="readOnly"),
         Attribute(
             "$ref", "reference", "The group's address.", case_exact=True, mutability="readOnly", references=("Group",)
         ),
-        Attribute("display", description="The group's name.", mutability="readOnly", column="name", key="name_key"),
+        Attribute("display", description="The group's name.", mutability="readOnly"),
         Attribute(
             "type",
-            description="How the user is in it.",
+            description="How the user is in it: put in itself, or only through a group inside it.",
             mutability="readOnly",
-            canonical=("direct",),
-            constant="direct",
+            canonical=("direct", "indirect"),
         ),
     ),
 )
 _URL = Attribute("value", "reference", "The address.", case_exact=True, references=("external",))
 _BINARY = Attribute("value", "binary", "A certificate, DER in base64.", case_exact=True)
+
+_PLAIN_TYPES = ("work", "home", "other")
 
 _USER_SCHEMA = Schema(
     USER,
@@ -252,13 +252,17 @@ _USER_SCHEMA = Schema(
         ),
         EMAILS,
         _plural("phoneNumbers", "Telephone numbers.", canonical=("work", "home", "mobile", "fax", "pager", "other")),
-        _plural("ims", "Instant messaging addresses."),
+        _plural(
+            "ims",
+            "Instant messaging addresses.",
+            canonical=("aim", "gtalk", "icq", "xmpp", "msn", "skype", "qq", "yahoo", "other"),
+        ),
         _plural("photos", "Addresses of pictures.", canonical=("photo", "thumbnail"), value=_URL),
         _ADDRESSES,
         _GROUPS,
-        _plural("entitlements", "Entitlements, kept for the IdP; they give no access here."),
-        _plural("roles", "Roles, kept for the IdP; they give no access here."),
-        _plural("x509Certificates", "Certificates, kept for the IdP.", value=_BINARY),
+        _plural("entitlements", "Entitlements, kept for the IdP; they give no access here.", canonical=_PLAIN_TYPES),
+        _plural("roles", "Roles, kept for the IdP; they give no access here.", canonical=_PLAIN_TYPES),
+        _plural("x509Certificates", "Certificates, kept for the IdP.", canonical=_PLAIN_TYPES, value=_BINARY),
     ),
 )
 _ENTERPRISE_SCHEMA = Schema(
@@ -299,32 +303,25 @@ _GROUP_SCHEMA = Schema(
         Attribute(
             "members",
             "complex",
-            "The users in the group.",
+            "The users that were put into the group, and the groups inside it, whose users are in it too.",
             multi=True,
             membership=True,
             subs=(
-                Attribute("value", description="The user's id.", case_exact=True, mutability="immutable", column="id"),
+                Attribute("value", description="The member's id.", case_exact=True, mutability="immutable"),
                 Attribute(
                     "$ref",
                     "reference",
-                    "The user's address.",
+                    "The member's address.",
                     case_exact=True,
                     mutability="immutable",
-                    references=("User",),
+                    references=("User", "Group"),
                 ),
-                Attribute(
-                    "display",
-                    description="The user's name.",
-                    mutability="readOnly",
-                    column="display_name",
-                    key="display_name_key",
-                ),
+                Attribute("display", description="The member's name.", mutability="readOnly"),
                 Attribute(
                     "type",
-                    description="What the member is.",
+                    description="What the member is; its id tells it as well.",
                     mutability="immutable",
-                    canonical=("User",),
-                    constant="User",
+                    canonical=("User", "Group"),
                 ),
             ),
         ),

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from portal.core.errors import Error
-from scim import casting, resources
+from scim import casting, resources, strict
 from scim.discovery import MAX_OPERATIONS
 from scim.errors import ScimError, error_body, invalid_syntax, invalid_value, of_the_heart, taken
 from scim.resources import KINDS, Door, Resources, Row
@@ -73,6 +73,8 @@ def run(door: Door, body: Mapping[str, Any]) -> list[Outcome]:
 
     Raises ScimError 413 tooMany, 400 invalidSyntax (no list of operations, a bulkId twice, a wrong failOnErrors).
     """
+    if door.strict:
+        strict.check_bulk(body)
     operations = _operations(body)
     most = _fail_on_errors(body)
     posts = _posts(operations)

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from portal.core.directory.models import Group, Source, User, UserValue
+from portal.core.directory.models import Group, Source, User
+from portal.core.directory.users import Value
 from portal.core.text import fold
 from scim.attributes import ENTERPRISE, GROUPS, USERS, Attribute, ResourceType
+from scim.members import is_group
 from scim.shaping import Resource
 
 _USER_COLUMNS = {"userName": "user_name", "externalId": "external_id", "displayName": "display_name"}
@@ -41,28 +43,36 @@ def writable_group(group: Group) -> Resource:
     return resource | ({"externalId": group.external_id} if group.external_id else {})
 
 
-def user_resource(user: User, groups: Sequence[tuple[str, str]], base: str) -> Resource:
-    """`groups`: (id, name) of the user's groups; `base`: the address of the SCIM service."""
+def user_resource(user: User, groups: Sequence[tuple[str, str, bool]], base: str) -> Resource:
+    """`groups`: id and name of the user's groups, and whether it was put in itself; `base`: the service's address."""
     resource = _resource(USERS, user, writable_user(user), base)
     if ENTERPRISE in resource:
         resource["schemas"].append(ENTERPRISE)
     if groups:
         resource["groups"] = [
-            {"value": group_id, "$ref": f"{base}/Groups/{group_id}", "display": name, "type": "direct"}
-            for group_id, name in groups
+            {
+                "value": group_id,
+                "$ref": f"{base}/Groups/{group_id}",
+                "display": name,
+                "type": "direct" if direct else "indirect",
+            }
+            for group_id, name, direct in groups
         ]
     return resource
 
 
 def group_resource(group: Group, members: Sequence[tuple[str, str]], base: str) -> Resource:
-    """`members`: (id, display name) of the group's users."""
+    """`members`: (id, name) of who was put into it, users and groups; the id tells which."""
     resource = _resource(GROUPS, group, writable_group(group), base)
     if members:
-        resource["members"] = [
-            {"value": user_id, "$ref": f"{base}/Users/{user_id}", "type": "User"} | ({"display": name} if name else {})
-            for user_id, name in members
-        ]
+        resource["members"] = [_member(member_id, name, base) for member_id, name in members]
     return resource
+
+
+def _member(member_id: str, name: str, base: str) -> Resource:
+    kind = "Group" if is_group(member_id) else "User"
+    member = {"value": member_id, "$ref": f"{base}/{kind}s/{member_id}", "type": kind}
+    return member | ({"display": name} if name else {})
 
 
 def _resource(resource_type: ResourceType, row: User | Group, writable: Resource, base: str) -> Resource:
@@ -91,7 +101,7 @@ def names_version(header: str | None, row: User | Group) -> bool:
 
 
 def _moment(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return value.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"  # instead of +00:00
 
 
 def user_changes(resource: Resource) -> dict[str, Any]:
@@ -125,7 +135,7 @@ def _is_address(text: str) -> bool:
     return bool(local and domain) and len(text) <= 128 and not any(char.isspace() for char in text)
 
 
-def _index(resource: Resource) -> Iterator[UserValue]:
+def _index(resource: Resource) -> Iterator[Value]:
     for schema in USERS.schemas:
         values = resource if schema is USERS.schema else resource.get(schema.id, {})
         for attribute in schema.attributes:
@@ -142,22 +152,24 @@ def _index(resource: Resource) -> Iterator[UserValue]:
                 yield _row(attribute.name, 0, value)
 
 
-def _index_entry(attribute: Attribute, position: int, entry: Mapping[str, Any]) -> Iterator[UserValue]:
+def _index_entry(attribute: Attribute, position: int, entry: Mapping[str, Any]) -> Iterator[Value]:
     first = attribute.subs[0].name
     row = _row(attribute.name, position, entry.get(first))
-    row.type, row.display = _folded(entry.get("type"), 64), _folded(entry.get("display"), 256)
-    row.primary = bool(entry.get("primary"))
+    row["type"], row["display"] = _folded(entry.get("type"), 64), _folded(entry.get("display"), 256)
+    row["primary"] = bool(entry.get("primary"))
     yield row
     for part, inner in entry.items():
         if part not in (first, "type", "display", "primary"):
             yield _row(f"{attribute.name}.{part}", position, inner)
 
 
-def _row(name: str, position: int, value: str | None) -> UserValue:
+def _row(name: str, position: int, value: str | None) -> Value:
     """Of a value beyond 1024 bytes the beginning is indexed, for an index takes little more; the whole is kept."""
-    if value is not None and len(fold(value).encode()) > 1024:
+    if value is not None and (len(value) if value.isascii() else len(fold(value).encode())) > 1024:
         value = value[:256]
-    return UserValue(attribute=name, position=position, type=None, value=value, display=None, primary=False)
+    return {
+        "attribute": name, "position": position, "type": None, "value": value, "display": None, "primary": False,
+    }  # fmt: skip
 
 
 def _folded(value: str | None, length: int) -> str | None:

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import ColumnElement
@@ -75,13 +76,13 @@ def _rows(
     door: Door, found: Resources, condition: ColumnElement[bool] | None, place: Place, count: int
 ) -> tuple[Sequence[Row], bool]:
     """At most `count` rows, oldest first, and whether there are more in the direction of the walk."""
-    number = found.model.number
+    number = found.model.__table__.c.number
     statement = resources.matching(door, found, condition).limit(count + 1)
     if place.backwards:
         statement = statement.where(number < place.number).order_by(number.desc())
     else:
         statement = statement.where(number > place.number).order_by(number)
-    rows = door.session.scalars(statement).all()
+    rows: Sequence[Any] = door.session.connection().execute(statement).all()
     kept = rows[:count]
     return kept[::-1] if place.backwards else kept, len(rows) > count
 

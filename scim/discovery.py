@@ -15,8 +15,10 @@ CURSOR_SECONDS = 3600
 Document = dict[str, Any]
 
 
-def service_provider_config(base: str, *, max_body_bytes: int) -> Document:
-    """`cursorTimeout` is how long a cursor is good for at least (RFC 9865 section 4)."""
+def service_provider_config(base: str, *, max_body_bytes: int, token_url: str, strict: bool) -> Document:
+    """`cursorTimeout` is how long a cursor is good for at least (RFC 9865 section 4). `interopProfileConformant`
+    stands there for strict credentials only: the profile has refused what an IdP of today sends.
+    """
     return {
         "schemas": [f"{_CORE}:ServiceProviderConfig"],
         "patch": {"supported": True},
@@ -40,8 +42,16 @@ def service_provider_config(base: str, *, max_body_bytes: int) -> Document:
                 "description": "A SCIM credential of the space, made in the console, as a bearer token.",
                 "specUri": "https://www.rfc-editor.org/info/rfc6750",
                 "primary": True,
-            }
+            },
+            {
+                "type": "oauth2",
+                "name": "OAuth 2.0 client credentials",
+                "description": f"An access token, got with client credentials of the space at {token_url}",
+                "specUri": "https://www.rfc-editor.org/info/rfc6749",
+                "primary": False,
+            },
         ],
+        **({"interopProfileConformant": True} if strict else {}),
         "meta": {"resourceType": "ServiceProviderConfig", "location": f"{base}/ServiceProviderConfig"},
     }
 

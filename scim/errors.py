@@ -12,6 +12,7 @@ from typing import Any
 from portal.core.errors import Conflict, Error, Forbidden, Invalid, LimitReached, NotFound
 
 ERROR_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:Error"
+MAX_DETAIL = 1000
 _FIELDS = {
     "user_name": "userName",
     "display_name": "displayName",
@@ -25,10 +26,11 @@ _FIELDS = {
 
 class ScimError(Exception):
     """`scim_type` is one of RFC 7644 table 9, or "" where there is none. `detail` may quote what came in: what no
-    answer and no database can hold is replaced.
+    answer and no database can hold is replaced, and what nobody would read is cut off.
     """
 
     def __init__(self, status: int, detail: str, scim_type: str = "") -> None:
+        detail = detail if len(detail) <= MAX_DETAIL else f"{detail[:MAX_DETAIL]}…"
         detail = detail.encode(errors="replace").decode().replace("\x00", "?")
         super().__init__(detail)
         self.status = status
@@ -38,6 +40,10 @@ class ScimError(Exception):
 
 def invalid_value(detail: str) -> ScimError:
     return ScimError(400, detail, "invalidValue")
+
+
+def invalid_count(detail: str) -> ScimError:
+    return ScimError(400, detail, "invalidCount")
 
 
 def invalid_syntax(detail: str) -> ScimError:

@@ -11,16 +11,21 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select, true
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, String, and_, case, exists, false, func, not_, or_, select, true
+from sqlalchemy.sql.elements import False_
 
-from portal.core.directory.models import Group, Membership, Source, User, UserValue
+from portal.core.directory.models import Group, Source, User, UserValue
 from scim.attributes import Attribute, Found, ResourceType
 from scim.errors import invalid_filter
 from scim.matching import holds, operand, part_of
+from scim.members import Kind, kinds_of
 from scim.parsing import And, Comparison, Node, Not, OneEntry, Or, Path
 
 Condition = ColumnElement[bool]
+
+# Tables rather than mapped classes: the same SQL, built in half the time.
+_values: Any = UserValue.__table__
+_VALUE, _USER, _GROUP = _values.c, User.__table__.c, Group.__table__.c
 
 
 def where(resource_type: ResourceType, node: Node) -> Condition:
@@ -28,8 +33,25 @@ def where(resource_type: ResourceType, node: Node) -> Condition:
     return _combine(node, lambda leaf: _leaf(resource_type, leaf))
 
 
-def order_by(resource_type: ResourceType, name: str) -> ColumnElement[Any]:
-    """What `sortBy` sorts by; of a multi-valued attribute the primary entry, else the first. Raises ScimError 400."""
+def order_by(resource_type: ResourceType, name: str, *, descending: bool = False) -> ColumnElement[Any]:
+    """What `sortBy` sorts by; of a multi-valued attribute the primary entry, else the first. Who has no value comes
+    last, and first when descending (RFC 7644 section 3.4.2.3). Raises ScimError 400.
+    """
+    value, always_there = _sort_value(resource_type, name)
+    if always_there:
+        return value.desc() if descending else value.asc()
+    value = sort_value(resource_type, name)
+    return value.desc().nulls_first() if descending else value.asc().nulls_last()
+
+
+def sort_value(resource_type: ResourceType, name: str) -> ColumnElement[Any]:
+    """What `sortBy` compares, null for who has no value. Raises ScimError 400."""
+    value, _ = _sort_value(resource_type, name)
+    return func.nullif(value, "", type_=value.type) if isinstance(value.type, String) else value
+
+
+def _sort_value(resource_type: ResourceType, name: str) -> tuple[ColumnElement[Any], bool]:
+    """The value, and whether everybody has one."""
     schema, _, bare = _split_uri(resource_type, name)
     attribute, _, sub = bare.partition(".")
     found = resource_type.find(attribute, sub or None, uri=schema)
@@ -39,17 +61,25 @@ def order_by(resource_type: ResourceType, name: str) -> ColumnElement[Any]:
         raise invalid_filter(f"sortBy: there is nothing to sort by called {name}.")
     leaf, model = found.leaf, _model(resource_type)
     if leaf.column:
-        return _column(model, leaf)
+        return _column(model, leaf), leaf.required or leaf.type != "string" or leaf.name == "id"
     if not _indexed(resource_type, found):
         raise invalid_filter(f"sortBy: {name} cannot be sorted by.")
-    column = UserValue.value if leaf.case_exact else UserValue.value_key
-    return (
+    column: Any = _VALUE.value if leaf.case_exact else _VALUE.value_key
+    row_name = _row_name(found)
+    if found.attribute.multi and leaf.name in (found.attribute.subs[0].name, "type", "display", "primary"):
+        row_name = found.attribute.name  # these stand in the row of the entry itself
+        column = getattr(_VALUE, leaf.name) if leaf is not found.attribute.subs[0] else column
+    pushed = (
         select(column)
-        .where(UserValue.user_number == User.number, UserValue.attribute == _row_name(found))
-        .order_by(UserValue.primary.desc(), UserValue.position)
+        .where(_VALUE.user_number == _USER.number, _VALUE.attribute == row_name)
+        .order_by(_VALUE.primary.desc(), _VALUE.position)
         .limit(1)
         .scalar_subquery()
     )
+    if not leaf.manual:
+        return pushed, False
+    by_hand = getattr(_USER, leaf.manual_key) if leaf.manual_key else func.lower(getattr(_USER, leaf.manual))
+    return func.coalesce(pushed, case((_USER.source == Source.MANUAL, by_hand))), False
 
 
 def _split_uri(resource_type: ResourceType, name: str) -> tuple[str | None, str, str]:
@@ -107,15 +137,12 @@ def _single(resource_type: ResourceType, found: Found, node: Comparison) -> Cond
         raise invalid_filter(f"{found.attribute.name}.{leaf.name} cannot be searched.")
     name = _row_name(found)
     absent = operand(leaf, node.op, node.value) is None and node.op == "eq"
-    row: Condition = exists().where(
-        UserValue.user_number == User.number,
-        UserValue.attribute == name,
-        true() if absent else _compare(leaf, UserValue.value, UserValue.value_key, node),
-    )
+    compared = true() if absent else _compare(leaf, _VALUE.value, _VALUE.value_key, node)
+    row = _has_row(_VALUE, _VALUE.attribute == name, compared, few=node.op == "eq" and not absent)
     if leaf.manual:
-        column = getattr(User, leaf.manual)
+        column = getattr(_USER, leaf.manual)
         by_hand = _present(column) if absent else _compare(leaf, column, None, node)
-        row = or_(row, and_(User.source == Source.MANUAL, by_hand))
+        row = or_(row, and_(_USER.source == Source.MANUAL, by_hand))
     return not_(row) if absent else row
 
 
@@ -124,20 +151,31 @@ def _one_entry(resource_type: ResourceType, found: Found, node: Node) -> Conditi
     if attribute.type != "complex" or found.sub is not None:
         raise invalid_filter(f"{attribute.name} has no parts to choose by.")
     if attribute.membership:
-        return _membership(resource_type, attribute, node)
+        return or_(*(_member(attribute, kind, node) for kind in kinds_of(attribute)))
     if not attribute.multi:
         return _combine(node, lambda leaf: _part(resource_type, found, leaf))
-    row = aliased(UserValue)
-    condition = exists().where(
-        row.user_number == User.number,
-        row.attribute == attribute.name,
-        _combine(node, lambda leaf: _of_row(attribute, row, leaf)),
-    )
+    row = _values.alias().c
+    holding = _combine(node, lambda leaf: _of_row(attribute, row, leaf))
+    condition = _has_row(row, row.attribute == attribute.name, holding, few=_names_value(attribute, node))
     value = attribute.sub("value")
     if value is None or not value.manual:
         return condition
     by_hand = _combine(node, lambda leaf: _of_manual(attribute, leaf))
-    return or_(condition, and_(User.source == Source.MANUAL, User.email.is_not(None), by_hand))
+    return or_(condition, and_(_USER.source == Source.MANUAL, _USER.email.is_not(None), by_hand))
+
+
+def _has_row(row: Any, *conditions: Condition, few: bool) -> Condition:
+    """`few`: the index finds the rows, and they the users; SQLite would look through all users otherwise."""
+    if few:
+        return _USER.number.in_(select(row.user_number).where(*conditions))
+    return exists().where(row.user_number == _USER.number, *conditions)
+
+
+def _names_value(attribute: Attribute, node: Node) -> bool:
+    if isinstance(node, And):
+        return any(_names_value(attribute, part) for part in node.parts)
+    first = attribute.subs[0].name.lower()
+    return isinstance(node, Comparison) and node.op == "eq" and node.path.name.lower() == first and bool(node.value)
 
 
 def _of_row(attribute: Attribute, row: Any, leaf: Comparison | OneEntry) -> Condition:
@@ -149,7 +187,7 @@ def _of_row(attribute: Attribute, row: Any, leaf: Comparison | OneEntry) -> Cond
         return _compare(sub, column, column, comparison)  # the index keeps them folded
     if sub.name == attribute.subs[0].name:
         return _compare(sub, row.value, row.value_key, comparison)
-    other = aliased(UserValue)
+    other = _values.alias().c
     absent = operand(sub, comparison.op, comparison.value) is None and comparison.op == "eq"
     condition = exists().where(
         other.user_number == row.user_number,
@@ -164,29 +202,28 @@ def _of_manual(attribute: Attribute, leaf: Comparison | OneEntry) -> Condition:
     """The one e-mail of a user made by hand, which a read shows as primary and of type work."""
     sub, comparison = part_of(attribute, leaf)
     if sub.manual:
-        return _compare(sub, getattr(User, sub.manual), getattr(User, sub.manual_key), comparison)
+        return _compare(sub, getattr(_USER, sub.manual), getattr(_USER, sub.manual_key), comparison)
     shown = {"type": "work", "primary": True}.get(sub.name)
     return true() if holds(sub, shown, comparison.op, comparison.value) else false()
 
 
-def _membership(resource_type: ResourceType, attribute: Attribute, node: Node) -> Condition:
-    member = Membership.__table__.alias()
-    if resource_type.name == "User":
-        other: Any = aliased(Group)
-        join = and_(member.c.user_id == User.id, other.id == member.c.group_id)
-    else:
-        other = aliased(User)
-        join = and_(member.c.group_id == Group.id, other.id == member.c.user_id)
+def _member(attribute: Attribute, kind: Kind, node: Node) -> Condition:
+    """Whether an entry of this kind meets the filter; a kind that cannot is left out of the statement."""
 
-    def of_other(leaf: Comparison | OneEntry) -> Condition:
+    def of_entry(leaf: Comparison | OneEntry) -> Condition:
         sub, comparison = part_of(attribute, leaf)
-        if sub.constant:
-            return true() if holds(sub, sub.constant, comparison.op, comparison.value) else false()
-        if not sub.column:
+        if sub.name not in kind.parts:
             raise invalid_filter(f"{attribute.name}.{sub.name} cannot be searched.")
-        return _compare(sub, getattr(other, sub.column), getattr(other, sub.key) if sub.key else None, comparison)
+        part = kind.parts[sub.name]
+        if isinstance(part, str):
+            return true() if holds(sub, part, comparison.op, comparison.value) else false()
+        wanted = comparison.value
+        if sub.name == "value" and comparison.op == "eq" and wanted and not str(wanted).startswith(kind.prefix):
+            return false()
+        return _compare(sub, *part, comparison)
 
-    return exists().where(join, _combine(node, of_other))
+    condition = _combine(node, of_entry)
+    return false() if isinstance(condition, False_) else exists().where(kind.join, condition)
 
 
 def _any_part(resource_type: ResourceType, found: Found) -> Condition:
@@ -216,7 +253,7 @@ def _schemas(resource_type: ResourceType, node: Comparison) -> Condition:
     if schema is None or schema is resource_type.schema:
         return true() if schema else false()
     names = [_row_name(Found(schema, a, sub)) for a in schema.attributes for sub in (a.subs or (None,))]
-    return exists().where(UserValue.user_number == User.number, UserValue.attribute.in_(names))
+    return exists().where(_VALUE.user_number == _USER.number, _VALUE.attribute.in_(names))
 
 
 def _compare(attribute: Attribute, column: Any, key: Any, node: Comparison) -> Condition:
@@ -229,7 +266,8 @@ def _compare(attribute: Attribute, column: Any, key: Any, node: Comparison) -> C
         return column.is_(wanted)  # type: ignore[no-any-return]
     if attribute.type != "dateTime" and not attribute.case_exact:
         column = key if key is not None else func.lower(column)
-    return and_(column.is_not(None), _rule(column, node.op, wanted))
+    there = _present(column, attribute) if node.op in ("lt", "le") else column.is_not(None)  # "" is no value
+    return and_(there, _rule(column, node.op, wanted))
 
 
 def _rule(column: Any, op: str, wanted: Any) -> Condition:
@@ -275,7 +313,7 @@ def _indexed(resource_type: ResourceType, found: Found) -> bool:
 
 
 def _model(resource_type: ResourceType) -> Any:
-    return User if resource_type.name == "User" else Group
+    return _USER if resource_type.name == "User" else _GROUP
 
 
 def _column(model: Any, leaf: Attribute) -> ColumnElement[Any]:

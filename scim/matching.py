@@ -104,7 +104,8 @@ def entry_matches(attribute: Attribute, entry: Mapping[str, Any], node: Node) ->
     if isinstance(node, Not):
         return not entry_matches(attribute, entry, node.part)
     sub, comparison = part_of(attribute, node)
-    return holds(sub, entry.get(sub.name), comparison.op, comparison.value)
+    unmarked = False if sub.name == "primary" else None  # RFC 7643 section 2.4
+    return holds(sub, entry.get(sub.name, unmarked), comparison.op, comparison.value)
 
 
 def part_of(attribute: Attribute, node: Node) -> tuple[Attribute, Comparison]:

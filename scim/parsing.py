@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from scim2_filter_parser import ast
@@ -75,21 +76,27 @@ class Or:
 Node = Comparison | OneEntry | Not | And | Or
 
 
-def parse(text: str) -> Node:
-    """Raises ScimError 400 invalidFilter."""
+def parse(text: str, *, strict: bool = False) -> Node:
+    """`strict`: only what RFC 7644's grammar has. Raises ScimError 400 invalidFilter."""
     if len(text) > MAX_LENGTH:
         raise invalid_filter(f"A filter has at most {MAX_LENGTH} characters.")
     _check_depth(text)
-    lifted, literals = _lift(text)
+    lifted, literals = _lift(text, strict)
     try:
-        tree = SCIMParser().parse(SCIMLexer().tokenize(lifted))
+        tree = _tree(lifted)
         if tree is None:
             raise invalid_filter("The filter is empty.")
-        return _Cleaner(literals).clean(tree)
+        return _Cleaner(literals, strict).clean(tree)
     except ScimError:
         raise
     except (SCIMParserError, ValueError, AttributeError, IndexError, TypeError, RecursionError):
         raise invalid_filter("The filter could not be understood; see RFC 7644 section 3.4.2.2.") from None
+
+
+@lru_cache(maxsize=512)
+def _tree(lifted: str) -> Any:
+    """Without its literals a question looks alike every time: an IdP has a handful of them. Nobody changes a tree."""
+    return SCIMParser().parse(SCIMLexer().tokenize(lifted))
 
 
 def _check_depth(text: str) -> None:
@@ -100,7 +107,7 @@ def _check_depth(text: str) -> None:
             raise invalid_filter(f"A filter has at most {MAX_DEPTH} brackets inside each other.")
 
 
-def _lift(text: str) -> tuple[str, list[Literal]]:
+def _lift(text: str, strict: bool) -> tuple[str, list[Literal]]:
     """Put an index in the place of every literal: `userName eq "a\\"b"` -> `userName eq "0"`."""
     literals: list[Literal] = []
     pieces: list[str] = []
@@ -108,7 +115,9 @@ def _lift(text: str) -> tuple[str, list[Literal]]:
     for found in _LITERAL.finditer(text):
         between = text[end : found.start()]
         pieces += [between, f'{found[1]} "{len(literals)}"']
-        literals.append(_literal(found[2] or found[3]))
+        literals.append(_literal(found[2] or found[3], strict))
+        if strict and text[found.end(1)] == '"':
+            raise invalid_filter("A blank stands between operator and value.")
         end = found.end()
     pieces.append(text[end:])
     if any('"' in piece for piece in pieces[::2]):
@@ -118,8 +127,8 @@ def _lift(text: str) -> tuple[str, list[Literal]]:
     return "".join(pieces), literals
 
 
-def _literal(text: str) -> Literal:
-    """A JSON value; bare words that are none (dates, unquoted names) are taken as text."""
+def _literal(text: str, strict: bool) -> Literal:
+    """A JSON value; unless strict, bare words that are none (dates, unquoted names) are taken as text."""
     if "\x00" in text or "\\u0000" in text:
         raise invalid_filter("A value holds no NUL character.")
     if text.startswith('"'):
@@ -129,16 +138,19 @@ def _literal(text: str) -> Literal:
         except ValueError:
             raise invalid_filter("A quoted value has an escape that JSON does not know.") from None
         return value
-    if text.lower() in _NAMED:
+    if (text if strict else text.lower()) in _NAMED:
         return _NAMED[text.lower()]
     if _NUMBER.fullmatch(text) and len(text) <= 30:
         return int(text) if text.lstrip("-").isdigit() else float(text)
+    if strict:
+        raise invalid_filter(f"{text[:64]} is no JSON value: text stands in quotes.")
     return text
 
 
 class _Cleaner:
-    def __init__(self, literals: list[Literal]) -> None:
+    def __init__(self, literals: list[Literal], strict: bool) -> None:
         self.literals = literals
+        self.strict = strict
         self.terms = 0
 
     def clean(self, node: Any) -> Node:
@@ -182,6 +194,8 @@ class _Cleaner:
         value = None if node.comp_value is None else self.literals[int(node.comp_value.value)]
         if not isinstance(node.attr_path.attr_name, ast.Filter):
             return Comparison(_path(node.attr_path), op, value)
+        if self.strict:
+            raise invalid_filter("Nothing follows a filter in brackets: the comparison stands in it, joined by and.")
         # emails[type eq "work"].value eq "x": not in the RFC's grammar, but Entra's way of matching by e-mail
         selection = node.attr_path.attr_name
         whole = _path(selection.namespace)

@@ -18,6 +18,7 @@ from scim.errors import invalid_filter, invalid_path, invalid_syntax, invalid_va
 from scim.matching import entry_matches, part_of
 from scim.parsing import And, Comparison, Node, Not, Or, Path, parse
 from scim.shaping import MAX_ENTRIES, Resource, container, entries_of, has_content, split_uri, value_of
+from scim.unwrapping import objects, unwrapped
 
 MAX_OPERATIONS = 1000
 MAX_COMPARISONS = 250_000  # of entries with values or filter terms, in one PATCH: about half a second
@@ -34,7 +35,7 @@ class MemberChange:
 
 
 @dataclass(frozen=True)
-class _Target:
+class Target:
     found: Found
     filter: Node | None = None
 
@@ -48,13 +49,14 @@ class _Target:
 
 
 def apply(
-    resource_type: ResourceType, resource: Resource, body: Mapping[str, Any]
+    resource_type: ResourceType, resource: Resource, body: Mapping[str, Any], *, strict: bool = False
 ) -> tuple[Resource, MemberChange | None]:
     """The changed copy of `resource` (the writable part, canonical), and what happens to the members, if anything.
 
+    `strict`: a filter without a match makes no entry, and replacing a complex attribute leaves nothing of the old one.
     Raises ScimError 400 with the scimType of the fault.
     """
-    patch = _Patch(resource_type, copy.deepcopy(resource))
+    patch = _Patch(resource_type, copy.deepcopy(resource), strict)
     for operation in _operations(body):
         patch.apply(*operation)
     return patch.result()
@@ -82,10 +84,28 @@ def _operations(body: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
     return operations
 
 
+def target_of(resource_type: ResourceType, path: str, *, strict: bool = False) -> Target | None:
+    """What a path names, None when there is no such attribute. Raises ScimError 400 invalidPath, invalidFilter."""
+    uri, rest = split_uri(resource_type, path)
+    match = _PATH.fullmatch(rest)
+    if match is None:
+        return None
+    name, text, sub = match.groups()
+    found = resource_type.find(name, sub, uri=uri)
+    if found is None:
+        return None
+    if text is None:
+        return Target(found)
+    if found.attribute.type != "complex":
+        raise invalid_path(f"{name} has no parts to choose by.")
+    return Target(found, parse(text, strict=strict))
+
+
 class _Patch:
-    def __init__(self, resource_type: ResourceType, resource: Resource) -> None:
+    def __init__(self, resource_type: ResourceType, resource: Resource, strict: bool) -> None:
         self.type = resource_type
         self.resource = resource
+        self.strict = strict
         self.comparisons = 0
         self.members_touched = False
         self.replaced = False
@@ -103,15 +123,14 @@ class _Patch:
         if not path:
             if op == "remove":
                 raise no_target("remove needs a path.")
-            if not isinstance(value, Mapping):
-                raise invalid_value("Without a path the value is an object of attributes.")
-            self._each(op, value)
+            for values in objects(value):
+                self._each(op, values)
             return
         schema = self.type.schema_of(path)
         if schema is not None:
             self._schema(op, schema, value)
             return
-        target = self._target(path)
+        target = target_of(self.type, path)
         if target is None:
             raise invalid_path(f"{self.type.name} has no attribute {path}.")
         if target.attribute.read_only or (target.sub is not None and target.sub.read_only):
@@ -125,7 +144,7 @@ class _Patch:
             if whole is not None:
                 self._schema(op, whole, value)
                 continue
-            target = self._target(f"{schema.id}:{key}" if schema else key)
+            target = target_of(self.type, f"{schema.id}:{key}" if schema else key)
             if target is None or target.attribute.read_only or (target.sub is not None and target.sub.read_only):
                 continue
             self._change(op, target, value)
@@ -140,25 +159,11 @@ class _Patch:
         else:
             raise invalid_value(f"The value of {schema.id} is an object of attributes.")
 
-    def _target(self, path: str) -> _Target | None:
-        uri, rest = split_uri(self.type, path)
-        match = _PATH.fullmatch(rest)
-        if match is None:
-            return None
-        name, text, sub = match.groups()
-        found = self.type.find(name, sub, uri=uri)
-        if found is None:
-            return None
-        if text is None:
-            return _Target(found)
-        if found.attribute.type != "complex":
-            raise invalid_path(f"{name} has no parts to choose by.")
-        return _Target(found, parse(text))
-
-    def _change(self, op: str, target: _Target, value: Any) -> None:
+    def _change(self, op: str, target: Target, value: Any) -> None:
         attribute = target.attribute
         if not attribute.kept:
             return
+        value = unwrapped(target.found.leaf, value)
         if attribute.membership:
             self._change_members(op, target, value)
             return
@@ -184,12 +189,14 @@ class _Patch:
         if self.comparisons > MAX_COMPARISONS:
             raise invalid_value(f"A PATCH makes at most {MAX_COMPARISONS} comparisons of entries: send it in parts.")
 
-    def _complex(self, op: str, target: _Target, current: Resource, value: Any) -> Resource:
+    def _complex(self, op: str, target: Target, current: Resource, value: Any) -> Resource:
         if target.sub is not None:
             shaped = None if op == "remove" else value_of(target.sub, value)
             rest = {key: inner for key, inner in current.items() if key != target.sub.name}
             return rest if shaped is None else rest | {target.sub.name: shaped}
         shaped = None if op == "remove" else value_of(target.attribute, value)
+        if self.strict and op == "replace":
+            return dict(shaped or {})
         if shaped is None:
             gone = (
                 set(_named(target.attribute, value)) if isinstance(value, Mapping) and op != "remove" else set(current)
@@ -202,7 +209,7 @@ class _Patch:
         rest.update(shaped)
         return rest
 
-    def _entries(self, op: str, target: _Target, entries: list[Any], value: Any) -> list[Any]:
+    def _entries(self, op: str, target: Target, entries: list[Any], value: Any) -> list[Any]:
         attribute = target.attribute
         if op == "remove":
             return self._without(target, entries, value)
@@ -211,6 +218,8 @@ class _Patch:
             return new if op == "replace" else _added(attribute, entries, new)
         chosen = [entry for entry in entries if target.filter is None or entry_matches(attribute, entry, target.filter)]
         if not chosen:
+            if self.strict:
+                raise no_target(f"No entry of {attribute.name} matches.")
             made = _implied(attribute, target.filter)
             entries, chosen = [*entries, made], [made]
         for entry in chosen:
@@ -226,7 +235,7 @@ class _Patch:
                 entry.update(shaped[0] if shaped else {})
         return _one_primary(attribute, entries, chosen)
 
-    def _without(self, target: _Target, entries: list[Any], value: Any) -> list[Any]:
+    def _without(self, target: Target, entries: list[Any], value: Any) -> list[Any]:
         attribute = target.attribute
         if target.sub is not None:
             chosen = [e for e in entries if target.filter is None or entry_matches(attribute, e, target.filter)]
@@ -240,7 +249,7 @@ class _Patch:
         unwanted = entries_of(attribute, value)
         return [entry for entry in entries if not any(_same(attribute, entry, other) for other in unwanted)]
 
-    def _change_members(self, op: str, target: _Target, value: Any) -> None:
+    def _change_members(self, op: str, target: Target, value: Any) -> None:
         if target.sub is not None:
             raise invalid_path("Members are added and removed as a whole.")
         self.members_touched = True
@@ -262,7 +271,7 @@ class _Patch:
                 self.added[member] = None
 
 
-def _terms(target: _Target, value: Any) -> int:
+def _terms(target: Target, value: Any) -> int:
     """How many things each entry is compared with."""
     if target.filter is not None:
         return _size(target.filter)
@@ -359,8 +368,10 @@ def _ids_chosen(attribute: Attribute, node: Node) -> list[str]:
 
 
 def _member_id(attribute: Attribute, item: Any) -> str:
+    """Its `value`, else the end of its `$ref`."""
     entries = entries_of(attribute, item)
-    found = entries[0].get("value") if entries else None
-    if not isinstance(found, str):
-        raise invalid_value("members: every entry has the id of a user as its value.")
+    entry = entries[0] if entries else {}
+    found = entry.get("value") or entry.get("$ref", "").rstrip("/").rpartition("/")[2]
+    if not isinstance(found, str) or not found:
+        raise invalid_value("members: every entry has the id of a user or a group as its value.")
     return found

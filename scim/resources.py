@@ -11,15 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from portal.core.actor import Actor
-from portal.core.directory import groups, users
+from portal.core.directory import counts, groups, users
 from portal.core.directory.models import Group, Membership, Source, User
 from portal.core.errors import NotFound
 from portal.core.space.models import Space
-from scim import casting, patch
+from scim import casting, guarding, members, patch, strict
 from scim.attributes import GROUPS, USERS, ResourceType
 from scim.errors import ScimError
 from scim.patch import MemberChange
@@ -27,17 +27,50 @@ from scim.projection import Projection
 from scim.shaping import Resource, shape
 
 Row = User | Group
+
+_users: Any = User.__table__
+_groups: Any = Group.__table__
+_members: Any = Membership.__table__
+_GROUPS_OF_USERS = (  # statements of every request are built once
+    select(_members.c.user_id, _groups.c.id, _groups.c.name, _members.c.direct)
+    .join_from(_members, _groups, _groups.c.id == _members.c.group_id)
+    .where(_members.c.user_id.in_(bindparam("ids", expanding=True)))
+    .order_by(_groups.c.number)
+)
+
+
+def _one(model: Any, lock: bool) -> Select[Any]:
+    statement = select(model).where(model.space_id == bindparam("space_id"), model.id == bindparam("row_id"))
+    return statement.with_for_update(key_share=True) if lock else statement
+
+
+_ONE = {(model, lock): _one(model, lock) for model in (User, Group) for lock in (False, True)}
 _ID = re.compile(r"[ug]-[a-z0-9]{1,14}")
 
 
 @dataclass(frozen=True)
 class Door:
-    """What a request brings along: whose space, who acts, the address of the service."""
+    """What a request brings along: whose space, who acts, the address of the service, and whether its credential is
+    strict: then what is not as the RFCs say is refused (see strict), otherwise it is guessed.
+    """
 
     session: Session
     actor: Actor
     space: Space
     base: str
+    strict: bool = False
+
+    def shaped(self, resource_type: ResourceType, body: Mapping[str, Any]) -> Resource:
+        if self.strict:
+            strict.check_resource(resource_type, body)
+        return shape(resource_type, body)
+
+    def patched(
+        self, resource_type: ResourceType, resource: Resource, body: Mapping[str, Any]
+    ) -> tuple[Resource, MemberChange | None]:
+        if self.strict:
+            strict.check_patch(resource_type, body)
+        return patch.apply(resource_type, resource, body, strict=self.strict)
 
 
 class Resources(Protocol):
@@ -48,7 +81,9 @@ class Resources(Protocol):
     def replace(self, door: Door, row: Any, body: Mapping[str, Any]) -> None: ...
     def change(self, door: Door, row: Any, body: Mapping[str, Any]) -> None: ...
     def delete(self, door: Door, row: Any) -> None: ...
-    def shown(self, door: Door, rows: Sequence[Any], projection: Projection) -> list[Resource]: ...
+    def shown(
+        self, door: Door, rows: Sequence[Any], projection: Projection, *, fresh: bool = False
+    ) -> list[Resource]: ...
 
 
 class Users:
@@ -56,7 +91,7 @@ class Users:
     model = User
 
     def create(self, door: Door, body: Mapping[str, Any]) -> User:
-        resource = shape(USERS, body)
+        resource = door.shaped(USERS, body)
         return users.create_user(
             door.session,
             door.actor,
@@ -68,34 +103,37 @@ class Users:
 
     def replace(self, door: Door, row: User, body: Mapping[str, Any]) -> None:
         """`active` left out keeps its value: a PUT without it shall not let a disabled user in."""
-        self._update(door, row, {"active": row.enabled} | shape(USERS, body))
+        self._update(door, row, {"active": row.enabled} | door.shaped(USERS, body))
 
     def change(self, door: Door, row: User, body: Mapping[str, Any]) -> None:
-        resource, _ = patch.apply(USERS, casting.writable_user(row), body)
+        resource, _ = door.patched(USERS, casting.writable_user(row), body)
         self._update(door, row, resource)
 
     def _update(self, door: Door, row: User, resource: Resource) -> None:
+        before = casting.user_changes(casting.writable_user(row))
         changes = casting.user_changes(resource)
+        if changes["values"] == before["values"]:
+            changes["values"] = None  # the index stays as it is
         if "active" in resource:
+            if not resource["active"]:
+                guarding.take(door, row)
             users.set_enabled(door.session, door.actor, user=row, enabled=resource["active"])
         else:
             changes["attributes"]["active"] = None
         users.update_user(door.session, door.actor, user=row, **changes)
 
     def delete(self, door: Door, row: User) -> None:
+        guarding.take(door, row)
         users.delete_user(door.session, door.actor, user=row)
 
-    def shown(self, door: Door, rows: Sequence[User], projection: Projection) -> list[Resource]:
-        joined: dict[str, list[tuple[str, str]]] = {}
-        if projection.wants(USERS, "groups"):
-            statement = (
-                select(Membership.user_id, Group.id, Group.name)
-                .join(Group, Group.id == Membership.group_id)
-                .where(Membership.user_id.in_([user.id for user in rows]))
-                .order_by(Group.number)
-            )
-            for user_id, group_id, name in door.session.execute(statement):
-                joined.setdefault(user_id, []).append((group_id, name))
+    def shown(self, door: Door, rows: Sequence[User], projection: Projection, *, fresh: bool = False) -> list[Resource]:
+        """`fresh`: just made, so in no group yet."""
+        joined: dict[str, list[tuple[str, str, bool]]] = {}
+        if projection.wants(USERS, "groups") and not fresh:
+            door.session.flush()
+            asked = {"ids": [user.id for user in rows]}
+            for user_id, group_id, name, direct in door.session.connection().execute(_GROUPS_OF_USERS, asked):
+                joined.setdefault(user_id, []).append((group_id, name, direct))
         resources = (casting.user_resource(user, joined.get(user.id, ()), door.base) for user in rows)
         return [projection.of(USERS, resource) for resource in resources]
 
@@ -105,24 +143,22 @@ class Groups:
     model = Group
 
     def create(self, door: Door, body: Mapping[str, Any]) -> Group:
-        resource, members = self._read(body)
+        resource, change = self._read(door, body)
         changes = casting.group_changes(resource)
         group = groups.create_group(door.session, door.actor, space=door.space, source=Source.SCIM, **changes)
-        self._change_members(door, group, members)
+        self._change_members(door, group, change)
         return group
 
     def replace(self, door: Door, row: Group, body: Mapping[str, Any]) -> None:
         """`members` left out keeps them: an IdP that reads groups without members would empty the group otherwise."""
-        resource, members = self._read(body)
-        self._update(door, row, resource, members)
+        self._update(door, row, *self._read(door, body))
 
     def change(self, door: Door, row: Group, body: Mapping[str, Any]) -> None:
-        resource, members = patch.apply(GROUPS, casting.writable_group(row), body)
-        self._update(door, row, resource, members)
+        self._update(door, row, *door.patched(GROUPS, casting.writable_group(row), body))
 
-    def _read(self, body: Mapping[str, Any]) -> tuple[Resource, MemberChange | None]:
+    def _read(self, door: Door, body: Mapping[str, Any]) -> tuple[Resource, MemberChange | None]:
         """Members are taken apart from the rest by the same rules as in a PATCH that replaces them."""
-        resource = shape(GROUPS, body)
+        resource = door.shaped(GROUPS, body)
         resource.pop("members", None)
         given = next((value for key, value in body.items() if key.lower() == "members"), None)
         if given is None:
@@ -130,50 +166,32 @@ class Groups:
         operation = {"op": "replace", "path": "members", "value": given}
         return resource, patch.apply(GROUPS, {}, {"Operations": [operation]})[1]
 
-    def _update(self, door: Door, row: Group, resource: Resource, members: MemberChange | None) -> None:
+    def _update(self, door: Door, row: Group, resource: Resource, change: MemberChange | None) -> None:
         groups.update_group(door.session, door.actor, group=row, **casting.group_changes(resource))
-        self._change_members(door, row, members)
+        self._change_members(door, row, change)
 
     def _change_members(self, door: Door, group: Group, change: MemberChange | None) -> None:
-        """Touches the rows of those who join or leave, however many stay."""
-        if change is None:
-            return
-        added, removed = list(change.added), list(change.removed)
-        if change.replaced:
-            statement = select(Membership.user_id).where(Membership.group_id == group.id)
-            present = set(door.session.scalars(statement))
-            removed = sorted(present - set(added))
-            added = [user_id for user_id in added if user_id not in present]
-        if removed:
-            groups.remove_members(door.session, door.actor, group=group, user_ids=removed)
-        if added:
-            groups.add_members(door.session, door.actor, group=group, user_ids=added)
+        if change is not None:
+            members.change(door.session, door.actor, group, change)
 
     def delete(self, door: Door, row: Group) -> None:
         groups.delete_group(door.session, door.actor, group=row)
 
-    def shown(self, door: Door, rows: Sequence[Group], projection: Projection) -> list[Resource]:
-        members: dict[str, list[tuple[str, str]]] = {}
-        if projection.wants(GROUPS, "members"):
-            statement = (
-                select(Membership.group_id, User.id, User.display_name)
-                .join(User, User.id == Membership.user_id)
-                .where(Membership.group_id.in_([group.id for group in rows]))
-                .order_by(User.number)
-            )
-            for group_id, user_id, name in door.session.execute(statement):
-                members.setdefault(group_id, []).append((user_id, name))
-        resources = (casting.group_resource(group, members.get(group.id, ()), door.base) for group in rows)
+    def shown(
+        self, door: Door, rows: Sequence[Group], projection: Projection, *, fresh: bool = False
+    ) -> list[Resource]:
+        """`fresh`: just made, so without members while it has its first version."""
+        asked = projection.wants(GROUPS, "members") and not (fresh and rows[0].version == 1)
+        found = members.of_groups(door.session, [group.id for group in rows] if asked else [])
+        resources = (casting.group_resource(group, found.get(group.id, ()), door.base) for group in rows)
         return [projection.of(GROUPS, resource) for resource in resources]
 
 
 def get(door: Door, resources: Resources, row_id: str, *, lock: bool = False) -> Row:
     """Raises NotFound, also for what is in another space."""
-    model = resources.model
-    statement = select(model).where(model.space_id == door.space.id, model.id == row_id)
     row: Row | None = None
     if _ID.fullmatch(row_id):
-        row = door.session.scalar(statement.with_for_update(key_share=True) if lock else statement)
+        row = door.session.scalar(_ONE[resources.model, lock], {"space_id": door.space.id, "row_id": row_id})
     if row is None:
         raise NotFound(f"There is no {resources.type.name} {row_id[:64]!r} in this space.")
     return row
@@ -188,14 +206,18 @@ def locked(door: Door, resources: Resources, row_id: str, *, if_match: str | Non
 
 
 def matching(door: Door, resources: Resources, condition: ColumnElement[bool] | None) -> Select[tuple[Any]]:
-    """Those of the space that meet the filter."""
-    statement = select(resources.model).where(resources.model.space_id == door.space.id)
+    """Those of the space that meet the filter, as plain rows: what is only shown needs no mapped objects."""
+    table = resources.model.__table__
+    statement = select(table).where(table.c.space_id == door.space.id)
     return statement if condition is None else statement.where(condition)
 
 
 def total(door: Door, resources: Resources, condition: ColumnElement[bool] | None) -> int:
+    if condition is None:
+        return counts.total(door.session, door.space.id, resources.model)
     statement = matching(door, resources, condition)
-    return door.session.scalar(statement.with_only_columns(func.count(), maintain_column_froms=True)) or 0
+    counting = statement.with_only_columns(func.count(), maintain_column_froms=True)
+    return door.session.connection().execute(counting).scalar_one()
 
 
 def find(
@@ -208,14 +230,23 @@ def find(
     count: int,
 ) -> tuple[int, Sequence[Row]]:
     """How many there are, and the rows from `start` (from 1). The order of creation makes every order total."""
-    count_of_all = total(door, resources, condition)
-    if count == 0 or start > count_of_all:
-        return count_of_all, ()
-    statement = matching(door, resources, condition)
+    if count == 0:
+        return total(door, resources, condition), ()
+    number = resources.model.__table__.c.number
+    statement = matching(door, resources, condition).limit(count)
+    if condition is None and order is None:
+        total_of_all, since, offset = counts.place(door.session, door.space.id, resources.model, start - 1)
+        if start > total_of_all:
+            return total_of_all, ()
+        statement = statement.where(number >= since).order_by(number).offset(offset)
+        page: Sequence[Any] = door.session.connection().execute(statement).all()
+        return total_of_all, page
     if order is not None:
         statement = statement.order_by(order)
-    statement = statement.order_by(resources.model.number).offset(start - 1).limit(count)
-    return count_of_all, door.session.scalars(statement).all()
+    statement = statement.order_by(number).offset(start - 1)
+    rows: Sequence[Any] = door.session.connection().execute(statement).all()
+    last = len(rows) < count and (rows or start == 1)  # the list ends on this page: nothing to count
+    return start - 1 + len(rows) if last else total(door, resources, condition), rows
 
 
 KINDS: Mapping[str, Resources] = {"Users": Users(), "Groups": Groups()}

@@ -80,7 +80,11 @@ def entries_of(attribute: Attribute, value: Any) -> list[Any]:
     items = value if isinstance(value, list) else [value]
     if len(items) > MAX_ENTRIES and not attribute.membership:
         raise invalid_value(f"{attribute.name} has at most {MAX_ENTRIES} entries.")
-    entries = [entry for item in items if has_content(entry := _single(attribute, item))]
+    entries: list[Any] = []
+    for item in items:
+        entry = _single(attribute, item)
+        if has_content(entry) and (attribute.membership or entry not in entries):  # RFC 7643 section 2.4: no twins
+            entries.append(entry)
     if sum(1 for entry in entries if isinstance(entry, dict) and entry.get("primary")) > 1:
         raise invalid_value(f"{attribute.name}: at most one entry is primary.")
     return entries

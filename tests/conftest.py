@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,6 +15,7 @@ from flask import Flask
 from jinja2 import FileSystemBytecodeCache
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
+from werkzeug.routing import Rule
 
 from portal import create_app
 from portal.core import secrets
@@ -30,6 +32,21 @@ secrets._passwords = PasswordHasher(
     time_cost=1, memory_cost=8, parallelism=1
 )  # the real cost is tested by its own test
 SECRET = "a secret key of the tests, long enough"
+
+
+_compile_builder = Rule._compile_builder
+_builders: dict[Any, Any] = {}
+
+
+def _compiled_once(rule: Rule, append_unknown: bool = True) -> Any:
+    """Each test makes an app of its own; what builds the URLs of its routes is generated once."""
+    key = (rule.rule, rule.endpoint, append_unknown, repr(sorted((rule.defaults or {}).items())))
+    if key not in _builders:
+        _builders[key] = _compile_builder(rule, append_unknown)
+    return _builders[key]
+
+
+Rule._compile_builder = _compiled_once  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ SUBJECTS = (
 @blueprint.get("/audit", endpoint="audit")
 @requires(Permission.LOOK_UP_EVENTS)
 def audit_page() -> str:
-    page = audit.events(db(), organization().id, search_from_url("result", "action"))
+    page = audit.events(db(), organization().id, search_from_url("result", "action", "request"))
     return render_template("console/audit/audit.html", page=page, subjects=SUBJECTS, as_json=_as_json)
 
 

@@ -15,14 +15,14 @@ from portal.console import blueprint
 from portal.console.scope import actor, space
 from portal.core.access import principals
 from portal.core.access import queries as access
-from portal.core.directory import groups, queries
+from portal.core.directory import adoption, groups, queries, sources, ways
 from portal.core.directory.models import Group
 from portal.web.forms import Form, many
 from portal.web.listing import search_from_url
 from portal.web.permissions import Permission, requires
 from portal.web.transactions import db
 
-TABS = ("users", "syncs", "permissions")
+TABS = ("users", "groups", "syncs", "permissions")
 
 
 class GroupForm(Form):
@@ -55,11 +55,18 @@ def create_group() -> Any:
 def group(group_id: str) -> str:
     found = groups.get_group(db(), space(), group_id)
     tab = request.args.get("tab", TABS[0])
-    return render_template("console/groups/details.html", group=found, **_tab(found, tab if tab in TABS else TABS[0]))
+    shown = {
+        "group": found,
+        "read_only": sources.is_read_only(db(), found),
+        "adoptable": adoption.is_possible(db(), space()),
+    }
+    return render_template("console/groups/details.html", **shown, **_tab(found, tab if tab in TABS else TABS[0]))
 
 
 def _tab(found: Group, tab: str) -> dict[str, Any]:
     search = search_from_url()
+    if tab == "groups":
+        return {"tab": tab, "page": ways.groups_inside(db(), found, search)}
     if tab == "syncs":
         return {"tab": tab, "page": access.syncs_of_group(db(), space(), found, search)}
     if tab == "permissions":
@@ -71,7 +78,7 @@ def _tab(found: Group, tab: str) -> dict[str, Any]:
 @requires(Permission.UPDATE_GROUP)
 def edit_group(group_id: str) -> Any:
     found = groups.get_group(db(), space(), group_id)
-    groups.check_source(actor(), found)
+    sources.check_source(db(), actor(), found)
     form = GroupForm(obj=found)
     if form.validate_on_submit():
         changes = {"name": form.name.data, "remarks": form.remarks.data}
@@ -90,7 +97,7 @@ def delete_group(group_id: str) -> Any:
         groups.delete_group(db(), actor(), group=found)
         flash(_("User group %(name)s deleted.", name=found.name), "good")
         return redirect(url_for("console.groups"), 303)
-    groups.check_source(actor(), found)
+    sources.check_source(db(), actor(), found)
     uses = principals.uses_of_group(db(), found)
     users = groups.member_count(db(), found)
     return render_template("console/groups/delete.html", form=form, group=found, uses=uses, users=users)
@@ -106,7 +113,7 @@ def add_users_to_group(group_id: str) -> Any:
         joined = groups.add_members(db(), actor(), group=found, user_ids=chosen)
         flash(ngettext("%(num)s user added.", "%(num)s users added.", len(joined)), "good")
         return redirect(url_for("console.group", group_id=found.id), 303)
-    groups.check_source(actor(), found)
+    sources.check_source(db(), actor(), found)
     page = queries.users_to_add(db(), found, search_from_url())
     return render_template(
         "console/groups/add_users.html", form=form, group=found, page=page, chosen=chosen

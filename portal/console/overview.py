@@ -25,6 +25,7 @@ from portal.core.federation import identity_provider
 from portal.core.federation.identity_provider import TrustedIdentityProvider
 from portal.core.organization import queries as members
 from portal.core.organization.names import as_space_name
+from portal.core.push import guard
 from portal.core.space.models import Space
 from portal.web.forms import Form
 from portal.web.permissions import Permission, requires
@@ -56,6 +57,7 @@ def overview_page() -> str:
         "console/overview/overview.html",
         space=space(),
         login_url=addresses.login_url(current_app.extensions["settings"].base_url, space().name),
+        pause=guard.pause_of(db(), space()),
         counts=counts,
         people=people,
         organization=members.counts(db(), organization()),

@@ -16,7 +16,7 @@ from portal.console import blueprint
 from portal.console.scope import actor, space
 from portal.core.access import principals
 from portal.core.access import queries as access
-from portal.core.directory import groups, queries, users
+from portal.core.directory import adoption, groups, queries, sources, users
 from portal.core.directory.models import User
 from portal.core.limits import allowed
 from portal.web.forms import Form, many
@@ -79,7 +79,12 @@ def create_users() -> Any:
 def user(user_id: str) -> str:
     found = users.get_user(db(), space(), user_id)
     tab = request.args.get("tab", TABS[0])
-    return render_template("console/users/details.html", user=found, **_tab(found, tab if tab in TABS else TABS[0]))
+    shown = {
+        "user": found,
+        "read_only": sources.is_read_only(db(), found),
+        "adoptable": adoption.is_possible(db(), space()),
+    }
+    return render_template("console/users/details.html", **shown, **_tab(found, tab if tab in TABS else TABS[0]))
 
 
 def _tab(found: User, tab: str) -> dict[str, Any]:
@@ -97,7 +102,7 @@ def _tab(found: User, tab: str) -> dict[str, Any]:
 @requires(Permission.UPDATE_USER)
 def edit_user(user_id: str) -> Any:
     found = users.get_user(db(), space(), user_id)
-    users.check_source(actor(), found)
+    sources.check_source(db(), actor(), found)
     form = EditUser(obj=found)
     if form.validate_on_submit():
         changes = {name: field.data for name, field in form._fields.items() if name != "csrf_token"}
@@ -127,7 +132,7 @@ def delete_user(user_id: str) -> Any:
         users.delete_user(db(), actor(), user=found)
         flash(_("User %(name)s deleted.", name=found.user_name), "good")
         return redirect(url_for("console.users"), 303)
-    users.check_source(actor(), found)
+    sources.check_source(db(), actor(), found)
     uses = principals.uses_of_user(db(), found)
     joined = queries.groups_of_user(db(), found, search_from_url()).total
     return render_template("console/users/delete.html", form=form, user=found, uses=uses, joined=joined)

@@ -1,23 +1,32 @@
 """The database: one engine, and the transaction that every edge opens and ends.
 
 SQLite runs in WAL mode with foreign keys on; a transaction that will write takes the write lock at its start
-(BEGIN IMMEDIATE), because a lock that is upgraded half-way fails at once instead of waiting. PostgreSQL needs neither.
+(BEGIN IMMEDIATE), because a lock that is upgraded half-way fails at once instead of waiting. PostgreSQL needs neither;
+there each statement sees what is committed (READ COMMITTED), so that one which only reads goes without a transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import select
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Engine, MetaData, create_engine, event
+import psycopg
+from sqlalchemy import JSON, DateTime, Engine, Executable, MetaData, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect, make_url
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction
+from sqlalchemy.exc import IntegrityError, InvalidatePoolError
+from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, make_transient_to_detached
 from sqlalchemy.types import TypeDecorator
 
 from portal.core.errors import Error
+
+_SQLITE_SECONDS = 30
+"""How long a writer waits for the others."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -61,6 +70,9 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine = _engine(url)
+        reading = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
+        self._writing = self.engine.execution_options(portal_write=True)
+        self._reading = self.engine.execution_options(portal_write=False, **reading)
         self.dispatch: Callable[[list[str]], None] | None = None
 
     @contextmanager
@@ -84,7 +96,7 @@ class Database:
 
     def session(self, *, write: bool = True) -> Session:
         """A session for an edge that ends the transaction itself."""
-        return Session(self.engine.execution_options(portal_write=write), expire_on_commit=False)
+        return Session(self._writing if write else self._reading, expire_on_commit=False)
 
     def dispose(self) -> None:
         self.engine.dispose()
@@ -113,14 +125,80 @@ def flush_or(session: Session, conflict: Error) -> None:
         savepoint.commit()
 
 
+def execute_or(
+    session: Session, statement: Executable, rows: Sequence[Mapping[str, Any]], conflict: Error, *, alone: bool = False
+) -> None:
+    """The same for a statement beside the session; what waits in the session is written first.
+
+    `alone`: the caller holds the locks that keep everybody else out, so there is nothing to undo by a savepoint.
+    """
+    session.flush()
+    if alone:
+        session.connection().execute(statement, rows)
+        return
+    savepoint = session.connection().begin_nested()
+    try:
+        session.connection().execute(statement, rows)
+    except IntegrityError as error:
+        savepoint.rollback()
+        raise conflict from error
+    savepoint.commit()
+
+
+def insert_unless_taken(session: Session, row: Base) -> bool:
+    """Insert a row whose key is a number that the database gives; False when a unique index holds such a row already.
+
+    One statement without a savepoint, and of two requests at the same time one is told no. The row is then part of the
+    session as if it had been loaded. Not for rows with relations: what waits in the session is written before.
+    """
+    session.flush()
+    table: Any = row.__table__
+    for column in table.columns:
+        if column.key not in row.__dict__ and not column.primary_key:
+            default = column.default
+            setattr(row, column.key, default and (default.arg(None) if default.is_callable else default.arg))
+    statement = _INSERTS.get((session.get_bind().dialect.name, table))
+    if statement is None:
+        dialect = session.get_bind().dialect.name
+        insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+        statement = insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+        _INSERTS[dialect, table] = statement
+    values = {column.key: row.__dict__[column.key] for column in table.columns if not column.primary_key}
+    number = session.connection().execute(statement, values).scalar()
+    if number is None:
+        return False
+    (key,) = table.primary_key
+    setattr(row, key.key, number)
+    make_transient_to_detached(row)
+    session.add(row)
+    return True
+
+
+_INSERTS: dict[tuple[str, Any], Any] = {}
+
+
+def _still_there(connection: Any, _record: Any, _proxy: Any) -> None:
+    """A server that has gone away has said so on the socket: that is looked up before each use of a connection, where a
+    question to the server would cost a round trip. Whatever waits there is asked about.
+    """
+    idle = select.poll()
+    idle.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+    if idle.poll(0):
+        try:
+            connection.execute("SELECT 1")
+            connection.rollback()
+        except psycopg.OperationalError as error:
+            raise InvalidatePoolError(str(error)) from error
+
+
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         seconds = parsed.query.get("connect_timeout", 5)
-        return create_engine(
-            parsed, pool_pre_ping=True, hide_parameters=True, connect_args={"connect_timeout": seconds}
-        )
-    engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": 30})
+        engine = create_engine(parsed, hide_parameters=True, connect_args={"connect_timeout": seconds})
+        event.listen(engine, "checkout", _still_there)
+        return engine
+    engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": _SQLITE_SECONDS})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -131,6 +209,28 @@ def _engine(url: str) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
         write = connection.get_execution_options().get("portal_write", True)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        if write:
+            _begin_immediate(connection.connection.driver_connection)
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _begin_immediate(connection: Any) -> None:
+    """Take the write lock as soon as it is free. SQLite itself would look again after ever longer naps, of up to a
+    tenth of a second, while nobody writes: with several processes most of the time would go by asleep.
+    """
+    deadline = time.monotonic() + _SQLITE_SECONDS
+    connection.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.0005)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={_SQLITE_SECONDS * 1000}")

@@ -10,6 +10,7 @@ from portal.core.errors import LimitReached
 class Limits(BaseModel):
     users_per_space: int = Field(default=100_000, ge=1)
     groups_per_space: int = Field(default=10_000, ge=1)
+    groups_per_group: int = Field(default=100, ge=1)
     configurations_per_space: int = Field(default=1_000, ge=1)
     policies_per_configuration: int = Field(default=20, ge=1)
     policies_per_principal: int = Field(default=200, ge=1)

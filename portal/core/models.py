@@ -7,6 +7,7 @@ from portal.core.database import Base
 from portal.core.directory import models as directory
 from portal.core.federation import models as federation
 from portal.core.organization import models as organization
+from portal.core.push import models as push
 from portal.core.space import models as space
 
-__all__ = ["Base", "access", "audit", "cam", "directory", "federation", "organization", "space"]
+__all__ = ["Base", "access", "audit", "cam", "directory", "federation", "organization", "push", "space"]

@@ -6,6 +6,8 @@ import unicodedata
 
 
 def fold(value: str) -> str:
+    if value.isascii():
+        return value.lower()
     return unicodedata.normalize("NFC", value).casefold()
 
 

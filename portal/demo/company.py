@@ -61,7 +61,10 @@ GROUPS = {
     "Finance Team": (Source.SCIM, ("frank", "grace")),
     "auditors": (Source.MANUAL, ("ivan", "judy")),
     "contractors": (Source.MANUAL, ("oscar",)),
+    "All Engineers": (Source.SCIM, ("bob",)),
 }
+NESTED_GROUPS = {"All Engineers": ("Platform Engineers",)}
+"""Name -> the groups inside it."""
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ from portal.core.access import authorizations, configurations, syncs
 from portal.core.access.models import DeletionStrategy, DuplicationStrategy
 from portal.core.actor import Actor
 from portal.core.cam.users import create_cam_user
-from portal.core.directory import groups, users
+from portal.core.directory import groups, nesting, users
 from portal.core.directory.models import Source
 from portal.core.errors import Conflict
-from portal.core.federation import scim_credentials
 from portal.core.organization.departments import create_department
 from portal.core.organization.members import create_member
 from portal.core.organization.models import Department, Organization
 from portal.core.organization.organizations import create_organization
+from portal.core.push import credentials
 from portal.core.space.models import Space
 from portal.demo import company
 
@@ -68,8 +68,8 @@ def load(session: Session, *, secret_key: str) -> tuple[Space, str]:
         policies=["AdministratorAccess"],
     )
     space = activate_space(session, actor, organization=organization, name=company.SPACE, secret_key=secret_key)
-    credential, secret = scim_credentials.create_credential(session, actor, space=space)
-    scim_credentials.set_scim_enabled(session, actor, space=space, enabled=True)
+    credential, secret = credentials.create_credential(session, actor, space=space)
+    credentials.set_scim_enabled(session, actor, space=space, enabled=True)
     loaded = Loaded(space, actor)
     _make_accounts(session, loaded, organization)
     _make_people(session, loaded, replace(actor, kind="scim", id=credential.id, name="SCIM"))
@@ -118,6 +118,9 @@ def _make_people(session: Session, loaded: Loaded, scim: Actor) -> None:
         group = groups.create_group(session, actors[source], space=loaded.space, name=name, source=source)
         groups.add_members(session, actors[source], group=group, user_ids=[loaded.users[each] for each in members])
         loaded.groups[name] = group.id
+    for name, inside in company.NESTED_GROUPS.items():
+        group = groups.get_group(session, loaded.space, loaded.groups[name])
+        nesting.change_groups(session, scim, group=group, add=[loaded.groups[each] for each in inside])
 
 
 def _make_access(session: Session, loaded: Loaded) -> None:

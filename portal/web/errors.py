@@ -71,11 +71,18 @@ def setup_errors(app: Flask) -> None:
             log.warning("request.overtaken", path=request.path, exc_info=error)
             return _answer(409, _("Somebody changed this at the same moment. Reload the page and try again."), error)
         log.error("request.failed", path=request.path, exc_info=error)
+        if _is_overtaken(error):
+            return _answer(503, _("Two changes came at the same moment. Try again in a moment."), error)
         if isinstance(error, OperationalError):
             return _answer(503, _("The database does not answer. Try again in a moment."), error)
         return _answer(
             500, _("Something went wrong on our side. The administrator finds it in the log by the reference."), error
         )
+
+
+def _is_overtaken(error: Exception) -> bool:
+    """PostgreSQL ended one of two transactions that waited for each other (SQLSTATE, appendix A of its manual)."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in ("40001", "40P01")
 
 
 def _audit(error: Error) -> None:

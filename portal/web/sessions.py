@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from flask import Flask, Request, Response, current_app, g, redirect, request, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_login import LoginManager, UserMixin
 from sqlalchemy import select
 
@@ -33,6 +34,15 @@ from portal.web.transactions import db
 EMPLOYEE_COOKIE = "portal_employee"
 ADMIN_COOKIE = "portal_admin"
 ACCOUNT_COOKIE = "portal_account"
+
+
+class FormSessions(SecureCookieSessionInterface):
+    """The signed cookie of forms; an IdP brings none and gets none."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        if request.path.startswith("/scim/"):
+            return self.session_class()
+        return super().open_session(app, request)
 
 
 class _Principal(UserMixin):
@@ -96,6 +106,7 @@ class AccountVisitor(_Principal):
 
 
 def setup_sessions(app: Flask) -> None:
+    app.session_interface = FormSessions()
     manager = LoginManager()
     manager.session_protection = None  # the record in the database is the session
     manager.init_app(app)

@@ -5,15 +5,20 @@ What was refused is audited all the same, in a short transaction of its own afte
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import structlog
 from flask import Flask, Response, current_app, g, request
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from werkzeug.local import LocalProxy
 
 from portal.core import audit
 from portal.core.actor import Actor
 from portal.core.database import Database
+
+log = structlog.get_logger()
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -32,7 +37,13 @@ def db() -> Session:
 
 def refused(actor: Actor, action: str, reason: str, **event: Any) -> None:
     """Audit a refused attempt: written when the request's transaction has ended without a commit."""
-    g.setdefault("refusals", []).append((actor, action, {"reason": reason, **event}))
+    result = audit.Result.REFUSED
+    afterwards(lambda session: audit.record(session, actor, action, result=result, reason=reason, **event))
+
+
+def afterwards(write: Callable[[Session], None]) -> None:
+    """`write` in a short transaction of its own when the request's has ended, whatever came of it."""
+    g.setdefault("afterwards", []).append(write)
 
 
 def setup_transactions(app: Flask, database: Database) -> None:
@@ -52,7 +63,12 @@ def setup_transactions(app: Flask, database: Database) -> None:
                     database.commit(session)
             finally:
                 session.close()
-        _write_refusals()
+        try:
+            _write_afterwards()
+        except OperationalError:
+            if response.status_code < 500:
+                raise
+            log.warning("request.refusals_not_written", status=response.status_code)
         return response
 
     @app.teardown_request
@@ -62,9 +78,9 @@ def setup_transactions(app: Flask, database: Database) -> None:
             session.close()
 
 
-def _write_refusals() -> None:
-    refusals = g.pop("refusals", [])
-    if refusals:
+def _write_afterwards() -> None:
+    writes = g.pop("afterwards", [])
+    if writes:
         with database.transaction() as session:
-            for actor, action, event in refusals:
-                audit.record(session, actor, action, result=audit.Result.REFUSED, **event)
+            for write in writes:
+                write(session)

@@ -7,6 +7,8 @@
         perform                     connector calls, each a transaction of its own and each an "ensure"
         finish                      one transaction, only while the claim is still ours: result, audit, release
 
+    housekeeping                    forgets old lines of the SCIM log, hourly
+
 Killed anywhere, a claim runs out and the task runs again; nothing is done twice, because every step is an "ensure".
 """
 

@@ -15,6 +15,7 @@ from celery import Celery
 from portal.core.database import Database
 from portal.settings import Settings
 from portal.worker import engine
+from portal.worker.housekeeping import Housekeeping
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +71,13 @@ def work(database: Database, settings: Settings) -> None:
     app = make_celery(settings)
     register(app, database, settings)
     stopping = threading.Event()
+    housekeeping = Housekeeping(database, settings)
 
     def sweep() -> None:
         while not stopping.wait(SWEEP_SECONDS):
             try:
                 send(app, engine.due(database))
+                housekeeping.run_if_due(stopping.is_set)
             except Exception:
                 log.exception("the sweep cannot look for tasks now; it tries again")
 

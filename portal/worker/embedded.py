@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from portal.core.database import Database
 from portal.settings import Settings
 from portal.worker.engine import run_until_idle
+from portal.worker.housekeeping import Housekeeping
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +39,12 @@ def start(database: Database, settings: Settings) -> Embedded:
 
 
 def _loop(handle: Embedded, database: Database, settings: Settings) -> None:
+    housekeeping = Housekeeping(database, settings)
     while not handle.stopping.is_set():
         handle.wake.clear()
         try:
             run_until_idle(database, settings, stopping=handle.stopping.is_set)
+            housekeeping.run_if_due(handle.stopping.is_set)
         except Exception:
             log.exception("the worker cannot run tasks now; it tries again")
         handle.wake.wait(SWEEP_SECONDS)

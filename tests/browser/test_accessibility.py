@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, ViewportSize, expect
+from sqlalchemy import select
 
+from portal.core import clock
+from portal.core.actor import SYSTEM
+from portal.core.database import Database
+from portal.core.push import guard
+from portal.core.push.models import ScimGuard
+from portal.core.space.models import Space
 from portal.demo import company
 from tests.browser.conftest import Watch
 from tests.browser.serving import Site
@@ -110,9 +117,34 @@ def test_pages_of_the_administrator_have_no_violation(auditor: Auditor, page: Pa
     auditor.look()
     for path in ("sso", "sso/identity-provider", "sso/identity-provider?method=manual", "sso/switch"):
         auditor.open(f"/console/{path}")
-    for path in ("scim", "scim/switch", "scim/credentials/create", "tasks", "audit", "syncs"):
+    for path in ("scim", "scim/switch", "scim/guard", "scim/guard/open", "scim/credentials/create"):
+        auditor.open(f"/console/{path}")
+    assert page.request.get(f"{site.url}/scim/v2/Users").status == 401  # a line of the SCIM log
+    auditor.open("/console/scim/log")
+    auditor.follow("GET /Users")
+    auditor.open("/console/scim/log?q=nothing-like-this")
+    for path in ("tasks", "audit", "syncs"):
         auditor.open(f"/console/{path}")
     auditor.open("/console/organization")
+    auditor.conclude()
+
+
+def test_pages_of_a_paused_push_have_no_violation(auditor: Auditor, page: Page, site: Site) -> None:
+    database = Database(f"sqlite:///{site.data_dir / 'portal.db'}")
+    with database.transaction() as session:
+        space = session.scalars(select(Space).where(Space.name == company.SPACE)).one()
+        guard.update_guard(session, SYSTEM, space=space, percent=20)
+        used_up = session.get_one(ScimGuard, space.id)
+        used_up.taken, used_up.users_at_start, used_up.window_started_at = guard.LEAST, 20, clock.now()
+        guard.hold(session, SYSTEM, space_id=space.id, user_id="u-x", user_name="alice", reason="x")
+    sign_in_at_console(page, site.url)
+    auditor.look()
+    auditor.open("/console/scim")
+    auditor.follow("Let it through")
+    page.get_by_role("button", name="Let it through").click()
+    auditor.look()
+    with database.transaction() as session:
+        guard.reset_guard(session, SYSTEM, space=session.get_one(Space, space.id))
     auditor.conclude()
 
 
@@ -124,11 +156,15 @@ def test_pages_of_people_have_no_violation(auditor: Auditor, page: Page, site: S
     auditor.press("Create")
     auditor.open("/console/users?q=ivan")
     auditor.follow("ivan")
+    auditor.follow("Hand over to SCIM")
+    page.go_back()
     for tab in ("Security information", "CAM user synchronization", "Permissions"):
         auditor.follow(tab)
     auditor.follow("Edit")
     auditor.open("/console/groups")
     auditor.follow("auditors")
+    auditor.follow("Hand over to SCIM")
+    page.go_back()
     auditor.follow("Add users")
     auditor.open("/console/groups")
     auditor.follow("Create user group")

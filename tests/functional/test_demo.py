@@ -85,7 +85,7 @@ def test_the_sample_company_is_complete_and_alice_has_many_doors_bob_one_carol_n
         assert count(session, Department) == 4
         assert count(session, Member) == 9
         assert Counter(session.scalars(select(User.source))) == {Source.SCIM: 9, Source.MANUAL: 3}
-        assert Counter(session.scalars(select(Group.source))) == {Source.SCIM: 2, Source.MANUAL: 2}
+        assert Counter(session.scalars(select(Group.source))) == {Source.SCIM: 3, Source.MANUAL: 2}
         assert count(session, Configuration) == 5
         assert set(session.scalars(select(Authorization.status))) == {AuthorizationStatus.ACTIVE}
         assert set(session.scalars(select(Deployment.status))) == {DeploymentStatus.DEPLOYED}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from portal.core.directory.models import Source
+from portal.core.directory import groups, nesting
+from portal.core.directory.models import Group, Source
+from portal.core.space.models import Space
 from tests.support.admin import sign_in
 from tests.support.browser import Browser
-from tests.support.make import Make
+from tests.support.make import SCIM, Make
+from tests.support.scim import switch
 
 
 def test_ic_4_a_group_is_created_edited_filled_emptied_and_deleted(browser: Browser, make: Make) -> None:
@@ -35,9 +38,10 @@ def test_ic_4_a_name_that_is_taken_is_refused_at_its_field(browser: Browser, mak
 def test_ic_5_a_pushed_group_is_read_only_with_its_members(browser: Browser, make: Make) -> None:
     admin = sign_in(browser, make)
     user = make.user(admin.space, "pushed", source=Source.SCIM)
+    switch(make, admin.space, on=True)
     group = make.group(admin.space, "Pushed group", members=[user], source=Source.SCIM)
     browser.open(f"/console/groups/{group.id}")
-    assert "read-only here" in browser.text
+    assert "read-only while SCIM is on" in browser.text
     assert "Remove from group" not in browser.text
     browser.open(f"/console/groups/{group.id}/users", status=403)
     browser.open(f"/console/groups/{group.id}/edit", status=403)
@@ -57,3 +61,48 @@ def test_strangers_do_not_join(browser: Browser, make: Make) -> None:
     browser.open(f"/console/groups/{group.id}/users")
     token = browser.page.find(attrs={"name": "csrf_token"})["value"]
     browser.post(f"/console/groups/{group.id}/users", {"csrf_token": token, "user": stranger.id}, status=404)
+
+
+def test_a_pushed_group_shows_the_groups_inside_and_by_which_way_each_user_is_in_it(
+    browser: Browser, make: Make
+) -> None:
+    admin = sign_in(browser, make)
+    switch(make, admin.space, on=True)
+    ann, bob = (make.user(admin.space, name, source=Source.SCIM) for name in ("ann", "bob"))
+    inner = make.group(admin.space, "Inner", members=[bob], source=Source.SCIM)
+    middle = make.group(admin.space, "Middle", source=Source.SCIM)
+    outer = make.group(admin.space, "Outer", members=[ann], source=Source.SCIM)
+    nest(make, admin.space, middle, inner)
+    nest(make, admin.space, outer, middle)
+    assert rows(browser.open(f"/console/groups/{outer.id}")) == {"ann": "Directly", "bob": "Through Inner"}
+    inside = browser.click("Groups inside")
+    assert rows(inside) == {"Middle": "1"}
+    browser.open(f"/console/groups/{inner.id}?tab=groups")
+    assert "No groups in this group" in browser.text
+    joined = rows(browser.open(f"/console/users/{bob.id}"))
+    assert joined == {"Inner": "Directly", "Middle": "Through Inner", "Outer": "Through Inner"}
+    listed = browser.open("/console/groups").page.select("table.list tbody tr")
+    assert [row.select_one("td.num").get_text() for row in listed] == ["1", "1", "2"]
+
+
+def test_a_group_made_by_hand_holds_no_groups_and_speaks_of_none(browser: Browser, make: Make) -> None:
+    admin = sign_in(browser, make)
+    group = make.group(admin.space, "ops", members=[make.user(admin.space, "ann")])
+    browser.open(f"/console/groups/{group.id}")
+    assert "Groups inside" not in browser.text
+    assert "Directly" not in browser.text
+
+
+def nest(make: Make, space: Space, outer: Group, inner: Group) -> None:
+    with make.transaction() as session:
+        found = groups.get_group(session, space, outer.id)
+        nesting.change_groups(session, SCIM, group=found, add=[inner.id])
+
+
+def rows(browser: Browser) -> dict[str, str]:
+    """Of the list on the page: the name, and the column that says by which way or how many."""
+    found = {}
+    for row in browser.page.select("table.list tbody tr"):
+        cells = [" ".join(cell.get_text().split()) for cell in row.find_all("td")]
+        found[cells[0]] = cells[2] if len(cells) > 2 else cells[1]
+    return found

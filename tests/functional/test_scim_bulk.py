@@ -288,3 +288,22 @@ def test_who_is_overtaken_by_another_request_loses_one_operation_and_not_the_oth
         answers = sorted(pool.map(send, range(4)))
     assert answers == [["201", "201", "201"], *[["201", "409", "201"]] * 3]
     assert scim.get("/Users")["totalResults"] == 9
+
+
+def test_two_that_make_the_same_users_in_opposite_order_wait_or_are_told_to_come_again(
+    scim: ScimClient, app: Flask
+) -> None:
+    users = [post(f"b{number}", userName=f"user{number}") for number in range(40)]
+
+    def send(operations: list[Any]) -> tuple[int, str | None]:
+        client = ScimClient(app, scim.secret)
+        answer = client.client.post(
+            "/scim/v2/Bulk", json={"Operations": operations}, headers={"Authorization": f"Bearer {scim.secret}"}
+        )
+        return answer.status_code, answer.headers.get("Retry-After")
+
+    with ThreadPoolExecutor() as pool:
+        answers = list(pool.map(send, [users, users[::-1]]))
+    assert set(answers) <= {(200, None), (503, "5")}
+    assert (200, None) in answers
+    assert len(names(scim)) == 40

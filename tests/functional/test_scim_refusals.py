@@ -9,13 +9,16 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from portal import create_app
 from portal.core import clock
 from portal.core.actor import SYSTEM
 from portal.core.audit import AuditEvent, Result
 from portal.core.database import Database
-from portal.core.federation import scim_credentials
+from portal.core.push import credentials
 from portal.core.space.models import Space
+from portal.settings import Settings
 from tests.support.make import Make
+from tests.support.processes import free_port
 from tests.support.scim import ScimClient, make_secret
 
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
@@ -44,22 +47,22 @@ def test_ic_7_without_a_known_credential_nothing_is_answered(scim: ScimClient, h
 
 def test_ic_7_disabled_expired_deleted_or_switched_off(scim: ScimClient, make: Make, space: Space) -> None:
     with make.transaction() as session:
-        (credential,) = scim_credentials.credentials_of_space(session, space)
-        scim_credentials.set_credential_enabled(session, SYSTEM, credential=credential, enabled=False)
+        (credential,) = credentials.credentials_of_space(session, space)
+        credentials.set_credential_enabled(session, SYSTEM, credential=credential, enabled=False)
     assert "disabled" in scim.get("/Users", status=401)["detail"]
     with make.transaction() as session:
-        credential = scim_credentials.get_credential(session, space, credential.id)
-        scim_credentials.set_credential_enabled(session, SYSTEM, credential=credential, enabled=True)
+        credential = credentials.get_credential(session, space, credential.id)
+        credentials.set_credential_enabled(session, SYSTEM, credential=credential, enabled=True)
     with clock.shifted(timedelta(days=366)):
         assert "expired" in scim.get("/Users", status=401)["detail"]
     scim.get("/Users")
     with make.transaction() as session:
-        scim_credentials.set_scim_enabled(session, SYSTEM, space=session.get_one(Space, space.id), enabled=False)
+        credentials.set_scim_enabled(session, SYSTEM, space=session.get_one(Space, space.id), enabled=False)
     assert "switched off" in scim.get("/Users", status=401)["detail"]
     with make.transaction() as session:
-        scim_credentials.set_scim_enabled(session, SYSTEM, space=session.get_one(Space, space.id), enabled=True)
-        credential = scim_credentials.get_credential(session, space, credential.id)
-        scim_credentials.delete_credential(session, SYSTEM, credential=credential)
+        credentials.set_scim_enabled(session, SYSTEM, space=session.get_one(Space, space.id), enabled=True)
+        credential = credentials.get_credential(session, space, credential.id)
+        credentials.delete_credential(session, SYSTEM, credential=credential)
     assert "not known" in scim.get("/Users", status=401)["detail"]
 
 
@@ -157,7 +160,6 @@ def test_other_content_types_and_methods_and_addresses(scim: ScimClient) -> None
     scim.get("/Users/u-1/x", status=404)
     for method in ("GET", "PUT", "PATCH", "DELETE"):
         scim.send(method, "/Me", {} if method != "GET" else None, status=501)
-    scim.post("/.search", {}, status=501)
 
 
 def test_an_oversized_body_is_refused(scim: ScimClient, app: Flask) -> None:
@@ -196,3 +198,56 @@ def test_a_refused_change_is_audited(scim: ScimClient, database: Database) -> No
         event = session.scalars(select(AuditEvent).where(AuditEvent.result == Result.REFUSED)).one()
         assert (event.actor_kind, event.action) == ("scim", "scim.create")
         assert "ann" in event.reason
+
+
+@pytest.mark.parametrize("path", ["/scim/", "/scim/v1/Users", "/scim/v2", "/scim/v2/Nothing", "/scim/v2/Users/x/y"])
+def test_errors_below_scim_are_always_those_of_scim(app: Flask, space: Space, path: str) -> None:
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"):
+        for headers in ({}, {"Accept": "text/html", "Authorization": "Basic YTpi"}):
+            response = app.test_client().open(path, method=method, headers=headers)
+            assert response.content_type == "application/scim+json"
+            body = response.get_json(force=True)
+            assert (body["schemas"], body["status"]) == ([ERROR], str(response.status_code))
+            assert response.status_code in (401, 404, 405)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_silent_database_is_503_in_scims_words(settings: Settings) -> None:
+    silent = Database(f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/none")
+    app = create_app(settings, silent)
+    app.testing = True
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    for method, path in (("GET", "/Users"), ("POST", "/Users"), ("GET", "/Nothing")):
+        response = app.test_client().open(
+            f"/scim/v2{path}", method=method, json={"userName": "ann"}, headers={"Authorization": "Bearer x"}
+        )
+        assert response.status_code == (404 if path == "/Nothing" else 503)
+        assert response.get_json(force=True)["schemas"] == [ERROR]
+        assert response.headers["X-Request-Id"]
+    silent.dispose()
+
+
+def test_a_long_path_is_quoted_shortly_and_costs_no_more_than_its_length(scim: ScimClient, database: Database) -> None:
+    user = scim.user("ann")
+    path = "key" * 200_000
+    refused = scim.patch(f"/Users/{user['id']}", {"op": "replace", "path": path, "value": "x"}, status=400)
+    assert len(refused["detail"]) < 1100
+    with database.transaction(write=False) as session:
+        (reason,) = session.scalars(select(AuditEvent.reason).where(AuditEvent.result == Result.REFUSED))
+    assert len(reason) < 1100
+
+
+def test_a_secret_in_a_path_does_not_reach_the_audit(scim: ScimClient, database: Database) -> None:
+    user = scim.user("ann")
+    path = 'password eq "hunter2"'
+    scim.patch(f"/Users/{user['id']}", {"op": "replace", "path": path, "value": "x"}, status=400)
+    with database.transaction(write=False) as session:
+        (reason,) = session.scalars(select(AuditEvent.reason).where(AuditEvent.result == Result.REFUSED))
+    assert "password" in reason
+    assert "hunter2" not in reason
+
+
+def test_a_search_that_is_refused_is_no_change_and_not_audited(scim: ScimClient, database: Database) -> None:
+    scim.post("/Users/.search", {"filter": "userName eq"}, status=400)
+    with database.transaction(write=False) as session:
+        assert session.scalars(select(AuditEvent).where(AuditEvent.result == Result.REFUSED)).all() == []

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import count
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from sqlalchemy import event, text
 
 from portal.core.database import Database
 from portal.core.directory import groups
-from portal.core.errors import Conflict
+from portal.core.errors import NotFound
 from portal.core.space.models import Space
 from scim import resources
 from scim.resources import KINDS, Door
@@ -57,14 +58,17 @@ def test_a_list_of_a_hundred_takes_as_many_statements_as_one_of_two(scim: ScimCl
             user = scim.user(f"user{number}", emails=[{"value": f"u{number}@x.y"}], title="T")
             scim.group(f"Group {number}", user["id"])
 
-    make(range(2))
-    asked: list[dict[str, Any]] = [{}, {"filter": 'title eq "t"'}, {"sortBy": "userName"}]
-    few = [counted(database, lambda q=q, k=k: scim.get(k, **q)) for q in asked[:1] for k in ("/Users", "/Groups")]
-    few += [counted(database, lambda q=q: scim.get("/Users", **q)) for q in asked[1:]]
-    make(range(2, 100))
-    many = [counted(database, lambda q=q, k=k: scim.get(k, **q)) for q in asked[:1] for k in ("/Users", "/Groups")]
-    many += [counted(database, lambda q=q: scim.get("/Users", **q)) for q in asked[1:]]
-    assert scim.get("/Users")["itemsPerPage"] == 100
+    def counts(count: int) -> list[int]:
+        pages: list[Any] = [scim.get(kind, count=count)["itemsPerPage"] for kind in ("/Users", "/Groups")]
+        assert pages == [count, count]
+        kinds = [counted(database, lambda k=k: scim.get(k, count=count)) for k in ("/Users", "/Groups")]
+        return kinds + [counted(database, lambda q=q: scim.get("/Users", count=count, **q)) for q in asked]
+
+    asked: list[dict[str, Any]] = [{"filter": 'title eq "t"'}, {"sortBy": "userName"}]
+    make(range(3))
+    few = counts(2)
+    make(range(3, 101))
+    many = counts(100)
     assert many == few
     assert max(many) <= 4
 
@@ -80,6 +84,53 @@ def test_a_member_joins_and_leaves_a_big_group_by_its_own_row(scim: ScimClient, 
         assert in_big == in_small
     assert len(scim.get(big)["members"]) == 119
     assert counted(database, lambda: scim.get(big)) == counted(database, lambda: scim.get(small))
+
+
+def test_no_operation_takes_more_statements_when_there_are_more_users_and_groups(
+    scim: ScimClient, database: Database
+) -> None:
+    numbers = count(1)
+
+    def all_kinds() -> list[int]:
+        """One user and one group live their life; a cursor and a deep page are opened."""
+        name = f"kind{next(numbers)}"
+        made: dict[str, Any] = {}
+
+        def post(path: str, body: dict[str, Any]) -> None:
+            made[path] = f"{path}/{scim.post(path, body)['id']}"
+
+        acts = [
+            lambda: post("/Users", {"userName": name, "externalId": name, "emails": [{"value": f"{name}@x.y"}]}),
+            lambda: post("/Groups", {"displayName": name}),
+            lambda: scim.get(made["/Users"]),
+            lambda: scim.found("/Users", f'userName eq "{name}"'),
+            lambda: scim.found("/Users", f'externalId eq "{name}"'),
+            lambda: scim.found("/Users", f'emails[value eq "{name}@x.y"] or userName eq "nobody"'),
+            lambda: scim.get("/Users", startIndex=scim_total() - 1, count=1),
+            lambda: scim.get("/Users", cursor="", count=1),
+            lambda: scim.put(made["/Users"], {"userName": name, "title": "T"}),
+            lambda: scim.patch(made["/Users"], {"op": "replace", "path": "active", "value": False}),
+            lambda: scim.patch(made["/Groups"], {"op": "add", "path": "members", "value": [member()]}),
+            lambda: scim.patch(made["/Groups"], {"op": "remove", "path": f'members[value eq "{member()["value"]}"]'}),
+            lambda: scim.delete(made["/Groups"]),
+            lambda: scim.delete(made["/Users"]),
+        ]
+
+        def member() -> dict[str, str]:
+            return {"value": made["/Users"].rsplit("/", 1)[1]}
+
+        return [counted(database, act) for act in acts]
+
+    def scim_total() -> int:
+        return int(scim.get("/Users", count=0)["totalResults"])
+
+    ids = [scim.user(f"user{number}")["id"] for number in range(3)]
+    all_kinds()  # the first of all makes the guard of the space
+    few = all_kinds()
+    ids += [scim.user(f"user{number}")["id"] for number in range(3, 60)]
+    for number in range(20):
+        scim.group(f"Group {number}", *ids)
+    assert all_kinds() == few
 
 
 def test_two_changes_of_one_group_at_the_same_time_both_take_effect(scim: ScimClient, app: Flask) -> None:
@@ -128,7 +179,7 @@ def test_a_user_who_is_being_deleted_joins_no_group(scim: ScimClient, space: Spa
 
     def join() -> None:
         group = groups.get_group(joining.session, space, group_id)
-        with pytest.raises(Conflict):
+        with pytest.raises(NotFound):
             groups.add_members(joining.session, SCIM, group=group, user_ids=[user_id])
         other.append("refused")
 

@@ -7,6 +7,7 @@ from portal.core.directory.models import Source
 from tests.support.admin import READ_ONLY, sign_in
 from tests.support.browser import Browser
 from tests.support.make import Make
+from tests.support.scim import switch
 
 
 def test_ic_3_an_administrator_creates_two_users_at_a_time(browser: Browser, make: Make) -> None:
@@ -81,8 +82,9 @@ def test_ic_3_a_user_in_use_is_not_deleted_and_the_page_says_why(browser: Browse
 def test_ic_5_a_pushed_user_is_read_only(browser: Browser, make: Make) -> None:
     admin = sign_in(browser, make)
     user = make.user(admin.space, "pushed", source=Source.SCIM)
+    switch(make, admin.space, on=True)
     browser.open(f"/console/users/{user.id}?tab=security")
-    assert "read-only here" in browser.text
+    assert "read-only while SCIM is on" in browser.text
     assert not [link for link in browser.page.find_all("a") if link.get_text() in ("Edit", "Delete")]
     assert not [button for button in browser.page.find_all("button") if "login" in button.get_text()]
     token = browser.page.find(attrs={"name": "csrf_token"})["value"]

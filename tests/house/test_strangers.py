@@ -12,13 +12,15 @@ from sqlalchemy import select
 from werkzeug.datastructures import MultiDict
 from werkzeug.routing import Rule
 
+from portal.core import clock
 from portal.core.access.models import Deployment, Task, UserSync
 from portal.core.actor import SYSTEM
 from portal.core.cam.models import CamUser
 from portal.core.database import Database
-from portal.core.federation import scim_credentials
 from portal.core.models import Base
 from portal.core.organization.models import Department
+from portal.core.push import credentials, requests
+from portal.core.push.models import ScimRequest
 from portal.settings import Settings
 from tests.support import admin
 from tests.support.browser import Browser
@@ -43,9 +45,14 @@ def stranger(make: Make, settings: Settings) -> Ids:
     other.synchronize([shop], [bob])
     other.work()
     with make.transaction() as session:
-        credential, _secret = scim_credentials.create_credential(
+        credential, _secret = credentials.create_credential(
             session, SYSTEM, space=other.space, lifetime=timedelta(days=1)
         )
+        line = requests.Line(
+            at=clock.now(), space_id=other.space.id, method="POST", path="/scim/v2/Users", status=409, milliseconds=1.0,
+            failed=True, target_id=alice.id, target_name="alice",
+        )  # fmt: skip
+        requests.record(session, [line])
         task = session.scalars(select(Task).where(Task.space_id == other.space.id)).first()
         assert task is not None
         return {
@@ -58,6 +65,7 @@ def stranger(make: Make, settings: Settings) -> Ids:
             "task_id": task.id,
             "batch_id": task.batch_id,
             "credential_id": credential.id,
+            "scim_request_id": session.scalars(select(ScimRequest.id)).one(),
             "department_id": session.scalars(
                 select(Department.id).where(Department.organization_id == other.space.organization_id)
             ).one(),
@@ -136,9 +144,7 @@ def test_no_page_of_the_console_shows_or_changes_what_is_another_organizations(
 def test_a_scim_credential_opens_its_own_space_only(app: Flask, make: Make, database: Database, stranger: Ids) -> None:
     space = make.space("mine", scim_enabled=True)
     with make.transaction() as session:
-        _credential, secret = scim_credentials.create_credential(
-            session, SYSTEM, space=space, lifetime=timedelta(days=1)
-        )
+        _credential, secret = credentials.create_credential(session, SYSTEM, space=space, lifetime=timedelta(days=1))
     client, headers = app.test_client(), {"Authorization": f"Bearer {secret}"}
     before = contents(database)["users"]
     for kind, row_id in (("Users", stranger["user_id"]), ("Groups", stranger["group_id"])):

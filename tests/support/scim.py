@@ -9,7 +9,8 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from portal.core.actor import SYSTEM
-from portal.core.federation import scim_credentials
+from portal.core.push import credentials
+from portal.core.push.models import CredentialType
 from portal.core.space.models import Space
 from tests.support.make import Make
 
@@ -17,9 +18,15 @@ ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
 
-def make_secret(make: Make, space: Space) -> str:
+def make_secret(make: Make, space: Space, *, strict: bool = False) -> str:
     with make.transaction() as session:
-        return scim_credentials.create_credential(session, SYSTEM, space=space)[1]
+        return credentials.create_credential(session, SYSTEM, space=space, strict=strict)[1]
+
+
+def switch(make: Make, space: Space, *, on: bool) -> None:
+    """The switch of the space's SCIM door."""
+    with make.transaction() as session:
+        credentials.set_scim_enabled(session, SYSTEM, space=session.get_one(Space, space.id), enabled=on)
 
 
 class ScimClient:
@@ -80,3 +87,33 @@ class ScimClient:
 
 def _json(body: Any) -> bytes:
     return json.dumps(body).encode()
+
+
+class OAuthClient:
+    """Client credentials, and the form that asks for a token with them."""
+
+    def __init__(self, app: Flask, client_id: str, secret: str) -> None:
+        self.client = app.test_client()
+        self.id = client_id
+        self.secret = secret
+        self.address = "192.0.2.1"
+
+    def ask(self, *, way: str = "basic", **form: Any) -> TestResponse:
+        form = {"grant_type": "client_credentials", **form}
+        options: dict[str, Any] = {"environ_overrides": {"REMOTE_ADDR": self.address}}
+        if way == "basic":
+            return self.client.post("/oauth/token", data=form, auth=(self.id, self.secret), **options)
+        named = {"client_id": self.id, "client_secret": self.secret}
+        return self.client.post("/oauth/token", data=form | named, **options)
+
+    def token(self) -> str:
+        answer = self.ask()
+        assert answer.status_code == 200, answer.get_data(as_text=True)
+        return str(answer.get_json()["access_token"])
+
+
+def make_client(app: Flask, make: Make, space: Space, **options: Any) -> OAuthClient:
+    with make.transaction() as session:
+        kind = CredentialType.CLIENT_CREDENTIALS
+        credential, secret = credentials.create_credential(session, SYSTEM, space=space, type=kind, **options)
+        return OAuthClient(app, credential.id, secret)

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import select
 
 from portal.cli import main
 from portal.core.cam.models import CamUser
 from portal.core.database import Database
-from portal.core.federation.models import ScimCredential
+from portal.core.push.models import ScimCredential, ScimRequest
+from portal.core.secrets import hash_token
 from portal.core.space.models import Space
 from portal.migrations import is_current
 from portal.settings import Settings
@@ -92,6 +94,10 @@ def test_a_new_installation_without_a_browser(tmp_path: Path) -> None:
         assert status(f"{base}/scim/v2/Users") == 401
         process.terminate()
         assert process.wait(45) == 0
+    database = Database(f"sqlite:///{tmp_path / 'portal.db'}")
+    with database.transaction(write=False) as session:  # what still waited was written at the end
+        assert sorted(session.scalars(select(ScimRequest.status))) == [200, 401]
+    database.dispose()
 
 
 def test_init_makes_organization_space_and_first_administrator(settings: Settings, database: Database) -> None:
@@ -183,6 +189,19 @@ def test_a_scim_credential_is_printed_alone_and_stored_hashed(settings: Settings
         assert session.query(Space).one().scim_enabled
     assert run(settings, "scim-credential", "create", "--space", "acme")[0] == 0
     assert "limit" in run(settings, "scim-credential", "create", "--space", "acme")[2]
+
+
+def test_client_credentials_are_printed_as_two_lines(settings: Settings, database: Database) -> None:
+    init(settings)
+    command = ("scim-credential", "create", "--space", "acme")
+    code, output, _error = run(settings, *command, "--oauth", "--token-minutes", "120", "--strict")
+    assert code == 0
+    client_id, secret = output.splitlines()
+    with database.transaction(write=False) as session:
+        credential = session.query(ScimCredential).one()
+        assert (credential.id, credential.secret_hash) == (client_id, hash_token(secret))
+        assert (credential.type, credential.token_minutes, credential.strict) == ("ClientCredentials", 120, True)
+    assert run(settings, *command, "--oauth", "--token-minutes", "361")[0] == 2
 
 
 def test_the_database_file_is_its_owners_alone(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, bindparam, delete, or_, select
 from sqlalchemy.orm import Session
 
 from portal.core import clock
@@ -29,6 +29,12 @@ SETTLED_AFTER = timedelta(minutes=4)
 """By then no account takes it any more, whatever its clock says (within 90 seconds): nobody comes in late."""
 
 _CLEANED_AT_ONCE = 100
+_opened: Any = OpenedSession.__table__
+_ANYBODY_INSIDE = (  # built once: asked whenever somebody leaves a group or is disabled, and mostly answered with no
+    select(_opened.c.id)
+    .where(_opened.c.user_id.in_(bindparam("user_ids", expanding=True)), _opened.c.ends_at > bindparam("now"))
+    .limit(1)
+)
 
 
 def remember(
@@ -64,6 +70,8 @@ def remember(
 
 def end_all(session: Session, actor: Actor, *, user: User) -> None:
     """The user was disabled or deleted."""
+    if not _anybody_inside(session, [user.id]):
+        return
     about = Principal(PrincipalType.USER, user.id, user.user_name)
     _queue(session, actor, user.space_id, about, OpenedSession.user_id == user.id)
 
@@ -81,6 +89,8 @@ def end_after_leaving(session: Session, actor: Actor, *, group: Group, user_ids:
     )
     about = Principal(PrincipalType.GROUP, group.id, group.name)
     for chunk in chunks(user_ids):
+        if not _anybody_inside(session, chunk):
+            continue
         _queue(session, actor, group.space_id, about, OpenedSession.user_id.in_(chunk), opened)
 
 
@@ -108,6 +118,12 @@ def held_by(table: Any, user_id: Any) -> ColumnElement[bool]:
     """The authorization or synchronization is the user's, directly or by a group. `user_id` is a column outside."""
     joined = select(Membership.user_id).where(Membership.group_id == table.group_id, Membership.user_id == user_id)
     return or_(table.user_id == user_id, joined.exists())
+
+
+def _anybody_inside(session: Session, user_ids: Sequence[str]) -> bool:
+    session.flush()
+    asked = {"user_ids": user_ids, "now": clock.now()}
+    return session.connection().execute(_ANYBODY_INSIDE, asked).first() is not None
 
 
 def _queue(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
@@ -36,6 +36,15 @@ from portal.core.errors import Conflict, Forbidden, Invalid, NotFound
 from portal.core.ids import new_id
 from portal.core.organization.models import Account, Member
 from portal.core.space.models import Space
+
+_syncs: Any = UserSync.__table__
+_accounts: Any = Member.__table__
+_ACCOUNTS_OF_GROUP = (  # built once: asked whenever somebody joins or leaves a group
+    select(_syncs.c.account_uin, _accounts.c.name, _syncs.c.id, _syncs.c.deletion_strategy)
+    .join_from(_syncs, _accounts, _accounts.c.account_uin == _syncs.c.account_uin)
+    .where(_syncs.c.group_id == bindparam("group_id"), _syncs.c.status != SyncStatus.DELETING)
+    .order_by(_syncs.c.account_uin)
+)
 
 
 @dataclass(frozen=True)
@@ -240,12 +249,8 @@ def queue_per_account(
 
 
 def _follow(session: Session, actor: Actor, group: Group, user_ids: Sequence[str], type: TaskType) -> None:
-    accounts: Any = session.execute(
-        select(UserSync.account_uin, Member.name, UserSync.id, UserSync.deletion_strategy)
-        .join(Member, Member.account_uin == UserSync.account_uin)
-        .where(UserSync.group_id == group.id, UserSync.status != SyncStatus.DELETING)
-        .order_by(UserSync.account_uin)
-    ).all()
+    session.flush()
+    accounts: Any = session.connection().execute(_ACCOUNTS_OF_GROUP, {"group_id": group.id}).all()
     if not accounts or not user_ids:
         return
     about = Principal(PrincipalType.GROUP, group.id, group.name)

@@ -6,18 +6,37 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
 from portal.core.actor import Actor
-from portal.core.database import flush_or
+from portal.core.database import execute_or, flush_or, insert_unless_taken
+from portal.core.directory import counts, nesting
+from portal.core.directory.closure import is_nested
 from portal.core.directory.models import Group, Membership, Source, User
-from portal.core.directory.users import check_source as check_source
+from portal.core.directory.sources import check_source, of_other
 from portal.core.errors import Conflict, Invalid, NotFound
 from portal.core.space.models import Space
 from portal.core.text import fold
 
+_members: Any = Membership.__table__
+_users: Any = User.__table__
+_in_group = and_(_members.c.group_id == bindparam("group_id"), _members.c.user_id == _users.c.id)
+_CANDIDATES = (
+    select(_users.c.id, _users.c.source, _members.c.direct, is_nested(bindparam("group_id")))
+    .select_from(_users.outerjoin(_members, _in_group))
+    .where(_users.c.space_id == bindparam("space_id"), _users.c.id.in_(bindparam("user_ids", expanding=True)))
+)
+_CANDIDATES = _CANDIDATES.with_for_update(read=True, key_share=True, of=_users)  # nobody deletes them meanwhile
+_JOIN = _members.insert()
+_LEAVING = and_(
+    _members.c.group_id == bindparam("group_id"),
+    _members.c.user_id.in_(bindparam("user_ids", expanding=True)),
+    _members.c.direct,
+)
+_LEAVERS = select(_members.c.user_id, is_nested(bindparam("group_id"))).where(_LEAVING)
+_LEAVE = _members.delete().where(_LEAVING)
 _CONSOLE_NAME = re.compile(r"[A-Za-z0-9-]{1,128}")
 
 
@@ -42,37 +61,43 @@ def create_group(
 
     A group pushed by SCIM keeps the name the IdP gave it, blanks and all.
     """
-    count = session.scalar(select(func.count()).select_from(Group).where(Group.space_id == space.id)) or 0
-    limits.check("groups_per_space", count + 1, what="user groups")
-    group = Group(space_id=space.id, name="", name_key="", source=source, version=1)
+    limits.check("groups_per_space", counts.total(session, space.id, Group) + 1, what="user groups")
+    now = clock.now()
+    group = Group(space_id=space.id, name="", name_key="", source=source, version=1, created_at=now, updated_at=now)
     _apply(session, group, name=name, remarks=remarks, external_id=external_id)
-    session.add(group)
-    _flush(session)
+    if not insert_unless_taken(session, group):
+        _check_not_taken(session, group)
+        raise Conflict("A user group of this name exists already in this space.", field="name")
+    counts.note(session, group, 1)
     _record(session, actor, "group.create", group, source=source)
     return group
 
 
 def update_group(session: Session, actor: Actor, *, group: Group, **changes: Any) -> Group:
     """Changes `name`, `remarks` or `external_id`. Raises Forbidden (source), Invalid, Conflict."""
-    check_source(actor, group)
+    check_source(session, actor, group)
     before = {name: getattr(group, name) for name in changes}
     _apply(session, group, **changes)
     changed = sorted(name for name, value in before.items() if getattr(group, name) != value)
     if changed:
         _touch(group)
-        _flush(session)
+        if "name" in changed:
+            flush_or(session, Conflict("A user group of this name exists already in this space.", field="name"))
+        else:
+            session.flush()
         _record(session, actor, "group.update", group, changed=changed)
     return group
 
 
 def delete_group(session: Session, actor: Actor, *, group: Group) -> None:
-    """A Manual group is refused while anything hangs on it.
-
-    Deleting a SCIM group (by SCIM) takes everything away first.
-    """
+    """Refused while anything hangs on it; SCIM, deleting one of its own, takes everything away first."""
     from portal.core.access import principals
 
-    check_source(actor, group)
+    check_source(session, actor, group)
+    nested = bool(session.scalar(select(is_nested(group.id))))
+    held_by = nesting.note_loss_of(session, group) if nested else []
+    if nested:
+        nesting.wait_for_turn(session, group)
     session.execute(select(Group.id).where(Group.id == group.id).with_for_update())  # nothing new hangs on it from here
     if actor.kind == "scim":
         principals.withdraw_group(session, actor, group=group)
@@ -83,66 +108,95 @@ def delete_group(session: Session, actor: Actor, *, group: Group) -> None:
         if uses:
             raise Conflict(f"{group.name} is still in use: {', '.join(uses)}. Remove these first.")
     _record(session, actor, "group.delete", group)
+    if nested:
+        nesting.report_left(session, actor, nesting.dissolve(session, group, held_by=held_by), by=group)
     session.execute(delete(Membership).where(Membership.group_id == group.id))
     session.delete(group)
     session.flush()
+    counts.note(session, group, -1)
 
 
 def add_members(session: Session, actor: Actor, *, group: Group, user_ids: Sequence[str]) -> list[str]:
-    """Add users of the group's own source; who is in already stays. Returns the ids that joined.
+    """Add users of the group's own source; who was put in already stays. Returns the ids that were put in now.
 
-    Raises NotFound, Invalid, Forbidden.
+    Who has been in it through another group is in it both ways then, and joins nothing. Raises NotFound, Invalid,
+    Forbidden.
     """
     from portal.core.access import syncs
 
-    check_source(actor, group)
+    check_source(session, actor, group)
     wanted = list(dict.fromkeys(user_ids))
     found: dict[str, str] = {}
+    direct: dict[str, bool] = {}
+    nested = False
     for chunk in _chunks(wanted):
-        rows = session.execute(select(User.id, User.source).where(User.space_id == group.space_id, User.id.in_(chunk)))
-        found.update((user_id, source) for user_id, source in rows)
+        asked = {"space_id": group.space_id, "group_id": group.id, "user_ids": chunk}
+        for user_id, source, inside, is_in in session.connection().execute(_CANDIDATES, asked):
+            found[user_id], nested = source, is_in
+            if inside is not None:
+                direct[user_id] = inside
     missing = [user_id for user_id in wanted if user_id not in found]
     if missing:
         raise NotFound(f"There is no user {missing[0]} in this space.", field="members")
     if any(source != group.source for source in found.values()):
-        raise Invalid(f"A group from {group.source} takes users from {group.source} only.", field="members")
-    present: set[str] = set()
-    for chunk in _chunks(wanted):
-        present.update(
-            session.scalars(
-                select(Membership.user_id).where(Membership.group_id == group.id, Membership.user_id.in_(chunk))
-            )
-        )
-    joined = [user_id for user_id in wanted if user_id not in present]
-    if joined:
+        hint = " An administrator can hand others over to SCIM on their pages." if group.source == Source.SCIM else ""
+        raise Invalid(f"A group from {group.source} takes users from {group.source} only.{hint}", field="members")
+    if nested:
+        nesting.wait_for_turn(session, group)
+        direct = _direct(session, group, wanted)  # what another request did to the groups around meanwhile
+    added = [user_id for user_id in wanted if not direct.get(user_id)]
+    joined = [user_id for user_id in added if user_id not in direct]
+    if added:
         now = clock.now()
-        session.add_all(Membership(group_id=group.id, user_id=user_id, joined_at=now) for user_id in joined)
+        rows = [{"group_id": group.id, "user_id": user_id, "direct": True, "joined_at": now} for user_id in joined]
+        overtaken = Conflict("Somebody else changed these users or this group in this moment. Try again.")
+        if rows:
+            execute_or(session, _JOIN, rows, overtaken, alone=actor.kind == "scim")
         _touch(group)
-        flush_or(session, Conflict("Somebody else changed these users or this group in this moment. Try again."))
-        _record(session, actor, "group.add_users", group, users=joined[:100], count=len(joined))
+        _record(session, actor, "group.add_users", group, users=added[:100], count=len(added))
         syncs.members_joined(session, actor, group=group, user_ids=joined)
-    return joined
+        if nested:
+            nesting.make_direct(session, group, [user_id for user_id in added if user_id in direct])
+            nesting.report_joined(session, actor, nesting.spread(session, group, joined), by=group)
+    return added
 
 
 def remove_members(session: Session, actor: Actor, *, group: Group, user_ids: Sequence[str]) -> list[str]:
-    """Returns the ids that left; who is not in the group is passed over."""
-    from portal.core.access import sessions, syncs
+    """Returns the ids that were taken out; who was not put in is passed over.
 
-    check_source(actor, group)
-    left: list[str] = []
+    Raises Conflict outside of SCIM for who is in it through another group only: it would seem to have worked.
+    """
+    check_source(session, actor, group)
+    if actor.kind != "scim":
+        nesting.refuse_indirect(session, group, user_ids)
+    removed: list[str] = []
+    nested = False
     for chunk in _chunks(list(dict.fromkeys(user_ids))):
-        condition = (Membership.group_id == group.id) & Membership.user_id.in_(chunk)
-        present = list(session.scalars(select(Membership.user_id).where(condition)))
-        if present:
-            session.execute(delete(Membership).where(condition))
-            left += present
-    if left:
+        asked = {"group_id": group.id, "user_ids": chunk}
+        rows = session.connection().execute(_LEAVERS, asked).all()
+        nested = nested or any(nested for _user_id, nested in rows)
+        if rows and not nested:
+            session.connection().execute(_LEAVE, asked)
+        removed += [user_id for user_id, _nested in rows]
+    left: nesting.Changed = {group.id: removed} if removed else {}
+    if removed:
         _touch(group)
         session.flush()
-        _record(session, actor, "group.remove_users", group, users=left[:100], count=len(left))
-        syncs.members_left(session, actor, group=group, user_ids=left)
-        sessions.end_after_leaving(session, actor, group=group, user_ids=left)
-    return left
+        if nested:
+            nesting.wait_for_turn(session, group)
+            left = nesting.take_out(session, group, removed)
+        _record(session, actor, "group.remove_users", group, users=removed[:100], count=len(removed))
+        nesting.report_left(session, actor, left, by=group)
+    return removed
+
+
+def _direct(session: Session, group: Group, user_ids: list[str]) -> dict[str, bool]:
+    """Who of these is in the group, and whether put in itself."""
+    direct: dict[str, bool] = {}
+    for chunk in _chunks(user_ids):
+        rows = select(Membership.user_id, Membership.direct).where(Membership.group_id == group.id)
+        direct.update((row[0], row[1]) for row in session.execute(rows.where(Membership.user_id.in_(chunk))))
+    return direct
 
 
 def member_count(session: Session, group: Group) -> int:
@@ -168,24 +222,24 @@ def _rename(session: Session, group: Group, name: str) -> None:
     if not 1 <= len(name) <= 128 or not name.isprintable():
         raise Invalid("A group name has 1 to 128 printable characters.", field="name")
     key = fold(name)
-    if key != group.name_key:
-        with session.no_autoflush:
-            other = session.scalar(select(Group).where(Group.space_id == group.space_id, Group.name_key == key))
-        if other is not None and other is not group:
-            raise Conflict(
-                f"A user group named {other.name} exists already in this space ({other.id}, source {other.source}).",
-                field="name",
-            )
+    changed = key != group.name_key
     group.name, group.name_key = name, key
+    if changed and group.number is not None:
+        _check_not_taken(session, group)
+
+
+def _check_not_taken(session: Session, group: Group) -> None:
+    """A group that is there is looked up; a new one meets the unique index when it is inserted."""
+    with session.no_autoflush:
+        other = session.scalar(select(Group).where(Group.space_id == group.space_id, Group.name_key == group.name_key))
+    if other is not None and other is not group:
+        whose = of_other(other, group.source)
+        raise Conflict(f"A user group named {other.name} exists already in this space{whose}", field="name")
 
 
 def _touch(group: Group) -> None:
     group.version += 1
     group.updated_at = clock.now()
-
-
-def _flush(session: Session) -> None:
-    flush_or(session, Conflict("A user group of this name exists already in this space.", field="name"))
 
 
 def _chunks(items: list[str], size: int = 500) -> list[list[str]]:

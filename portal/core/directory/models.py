@@ -4,7 +4,7 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, UniqueConstraint, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core import clock
@@ -92,8 +92,32 @@ class Group(Base):
 
 
 class Membership(Base):
+    """Who is in a group. `direct`: put in itself; otherwise only through a group inside it (see GroupNesting)."""
+
     __tablename__ = "memberships"
 
     group_id: Mapped[str] = mapped_column(ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True)
+    direct: Mapped[bool] = mapped_column(default=True, server_default=true())
     joined_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class GroupNesting(Base):
+    """A group inside a group, as an IdP pushed it. What it gives is kept as indirect rows of `memberships`."""
+
+    __tablename__ = "group_nestings"
+
+    group_id: Mapped[str] = mapped_column(ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True)
+    member_id: Mapped[str] = mapped_column(ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True, index=True)
+    joined_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class DirectoryCount(Base):
+    """How many users or groups (`kind`) of a space have their creation number in a block of them (see counts)."""
+
+    __tablename__ = "directory_counts"
+
+    space_id: Mapped[str] = mapped_column(ForeignKey("spaces.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8), primary_key=True)
+    block: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    amount: Mapped[int]

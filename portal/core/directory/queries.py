@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.core.directory.models import Group, Membership, User
+from portal.core.directory.models import Group, Membership, Source, User
+from portal.core.directory.ways import ways_into, ways_of
 from portal.core.paging import Page, Search, paginate
 from portal.core.space.models import Space
 from portal.core.text import contains
@@ -23,14 +24,20 @@ class GroupRow:
 
 @dataclass(frozen=True)
 class MemberRow:
+    """`through`: for who was not put in itself, the groups inside by which it is in."""
+
     user: User
     joined_at: datetime
+    direct: bool
+    through: list[Group]
 
 
 @dataclass(frozen=True)
 class JoinedRow:
     group: Group
     joined_at: datetime
+    direct: bool
+    through: list[Group]
 
 
 def users_page(session: Session, space: Space, search: Search) -> Page[User]:
@@ -58,26 +65,30 @@ def groups_page(session: Session, space: Space, search: Search) -> Page[GroupRow
 
 def users_of_group(session: Session, group: Group, search: Search) -> Page[MemberRow]:
     statement = _matching_users(
-        select(User, Membership.joined_at)
+        select(User, Membership.joined_at, Membership.direct)
         .join(Membership, Membership.user_id == User.id)
         .where(Membership.group_id == group.id),
         search,
     )
     sorts = {"name": User.user_name_key, "joined": Membership.joined_at}
     page = paginate(session, statement, search, sorts=sorts, key=User.number)
-    return Page([MemberRow(*row) for row in page.rows], page.total, page.search)
+    ways = ways_into(session, group, [user.id for user, _joined_at, direct in page.rows if not direct])
+    rows = [MemberRow(user, joined_at, direct, ways.get(user.id, [])) for user, joined_at, direct in page.rows]
+    return Page(rows, page.total, page.search)
 
 
 def groups_of_user(session: Session, user: User, search: Search) -> Page[JoinedRow]:
     statement = _matching_groups(
-        select(Group, Membership.joined_at)
+        select(Group, Membership.joined_at, Membership.direct)
         .join(Membership, Membership.group_id == Group.id)
         .where(Membership.user_id == user.id),
         search,
     )
     sorts = {"name": Group.name_key, "joined": Membership.joined_at}
     page = paginate(session, statement, search, sorts=sorts, key=Group.number)
-    return Page([JoinedRow(*row) for row in page.rows], page.total, page.search)
+    ways = ways_of(session, user.id, [group.id for group, _joined_at, direct in page.rows if not direct])
+    rows = [JoinedRow(group, joined_at, direct, ways.get(group.id, [])) for group, joined_at, direct in page.rows]
+    return Page(rows, page.total, page.search)
 
 
 def users_to_add(session: Session, group: Group, search: Search) -> Page[User]:
@@ -99,13 +110,14 @@ def groups_to_join(session: Session, user: User, search: Search) -> Page[Group]:
     return paginate(session, statement, search, sorts={"name": Group.name_key}, key=Group.number, scalars=True)
 
 
-def counts(session: Session, space: Space) -> dict[str, int]:
-    users, groups = session.execute(
-        select(
-            select(func.count()).select_from(User).where(User.space_id == space.id).scalar_subquery(),
-            select(func.count()).select_from(Group).where(Group.space_id == space.id).scalar_subquery(),
-        )
-    ).one()
+def counts(session: Session, space: Space, *, source: Source | None = None) -> dict[str, int]:
+    """Of one source, or of both."""
+
+    def of(model: type[User] | type[Group]) -> Any:
+        mine = select(func.count()).select_from(model).where(model.space_id == space.id)
+        return (mine if source is None else mine.where(model.source == source)).scalar_subquery()
+
+    users, groups = session.execute(select(of(User), of(Group))).one()
     return {"users": users, "groups": groups}
 
 

@@ -6,19 +6,39 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
 from portal.core.actor import Actor
-from portal.core.database import flush_or
+from portal.core.database import flush_or, insert_unless_taken
+from portal.core.directory import counts
+from portal.core.directory import values as kept
 from portal.core.directory.models import Group, Membership, Source, User, UserValue
-from portal.core.errors import Conflict, Forbidden, Invalid, NotFound
+from portal.core.directory.sources import check_source, of_other
+from portal.core.errors import Conflict, Invalid, NotFound
 from portal.core.federation.models import SignIn
 from portal.core.space.models import Space
 from portal.core.text import fold
 
 _USER_NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
+Value = dict[str, Any]
+"""A row of `user_values` without the user: attribute, position, type, value, display and primary."""
+
+_values: Any = UserValue.__table__
+_VALUES = select(_values).where(_values.c.user_number == bindparam("of"))
+_INSERT_VALUES = _values.insert()
+_DELETE_VALUE = _values.delete().where(
+    _values.c.user_number == bindparam("of"),
+    _values.c.attribute == bindparam("called"),
+    _values.c.position == bindparam("at"),
+)
+_sign_ins: Any = SignIn.__table__
+_END_SIGN_INS = (
+    _sign_ins.update()
+    .where(_sign_ins.c.user_id == bindparam("of"), _sign_ins.c.ended_at.is_(None))
+    .values(ended_at=bindparam("now"))
+)
 _LENGTHS = {"display_name": 256, "given_name": 64, "family_name": 64, "email": 128, "remarks": 1024, "external_id": 256}
 
 
@@ -44,13 +64,15 @@ def create_user(
     source: Source = Source.MANUAL,
     external_id: str | None = None,
     attributes: dict[str, Any] | None = None,
-    values: Sequence[UserValue] = (),
+    values: Sequence[Value] = (),
 ) -> User:
     """Raises Invalid (rule of a field), Conflict (name or e-mail taken, field names which), LimitReached."""
-    _check_user_name(session, space.id, user_name)
-    count = session.scalar(select(func.count()).select_from(User).where(User.space_id == space.id)) or 0
-    limits.check("users_per_space", count + 1, what="users")
+    _check_user_name(user_name)
+    limits.check("users_per_space", counts.total(session, space.id, User) + 1, what="users")
+    now = clock.now()
     user = User(
+        created_at=now,
+        updated_at=now,
         space_id=space.id,
         user_name=user_name,
         user_name_key=fold(user_name),
@@ -69,28 +91,33 @@ def create_user(
         remarks=remarks,
         external_id=external_id,
     )
-    session.add(user)
-    _flush(session)
-    _replace_values(session, user, values)
+    if not insert_unless_taken(session, user):
+        _check_not_taken(session, user, "user_name", user_name)
+        _check_not_taken(session, user, "email", user.email or "")
+        raise Conflict("A user of this name or e-mail exists already in this space.", field="user_name")
+    counts.note(session, user, 1)
+    _insert_values(session, user, values)
     _record(session, actor, "user.create", user, source=source)
     return user
 
 
 def update_user(
-    session: Session, actor: Actor, *, user: User, values: Sequence[UserValue] | None = None, **changes: Any
+    session: Session, actor: Actor, *, user: User, values: Sequence[Value] | None = None, **changes: Any
 ) -> User:
     """Changes named fields (of a Manual user all but the user name, IC-3; the IdP may rename whom it pushed). `values`
     replaces all entries.
 
     Raises Forbidden when the actor may not touch a user of this source, Invalid, Conflict.
     """
-    check_source(actor, user)
+    check_source(session, actor, user)
     before = {name: getattr(user, name) for name in changes}
     _apply(session, user, **changes)
     changed = sorted(name for name, value in before.items() if getattr(user, name) != value)
     if changed:
         _touch(user)
-        _flush(session)
+        _flush(session, unique=not {"user_name", "email"}.isdisjoint(changed))
+        if actor.kind != "scim" and user.source == Source.SCIM:
+            kept.follow_columns(session, user, email_before=before.get("email", user.email))
     if values is not None and _replace_values(session, user, values):
         if not changed:
             _touch(user)
@@ -104,10 +131,11 @@ def set_enabled(session: Session, actor: Actor, *, user: User, enabled: bool) ->
     """Enable or disable login. Disabling ends the user's sessions at once, those inside accounts by tasks."""
     from portal.core.access import sessions
 
-    check_source(actor, user)
+    check_source(session, actor, user)
     if user.enabled == enabled:
         return user
     user.enabled = enabled
+    kept.show_active(user)
     _touch(user)
     if not enabled:
         end_sessions(session, user)
@@ -117,19 +145,15 @@ def set_enabled(session: Session, actor: Actor, *, user: User, enabled: bool) ->
 
 
 def end_sessions(session: Session, user: User) -> None:
-    session.execute(
-        update(SignIn).where(SignIn.user_id == user.id, SignIn.ended_at.is_(None)).values(ended_at=clock.now())
-    )
+    session.flush()
+    session.connection().execute(_END_SIGN_INS, {"of": user.id, "now": clock.now()})
 
 
 def delete_user(session: Session, actor: Actor, *, user: User) -> None:
-    """A Manual user is refused while something hangs on it.
-
-    Deleting a SCIM user (by SCIM) takes everything away first.
-    """
+    """Refused while something hangs on it; SCIM, deleting one of its own, takes everything away first."""
     from portal.core.access import principals, sessions
 
-    check_source(actor, user)
+    check_source(session, actor, user)
     joined = select(Membership.group_id).where(Membership.user_id == user.id)
     session.execute(  # groups go before what hangs on them, in one order: two requests then wait, none is killed
         select(Group.id).where(Group.id.in_(joined)).order_by(Group.id).with_for_update(key_share=True)
@@ -145,22 +169,16 @@ def delete_user(session: Session, actor: Actor, *, user: User) -> None:
             raise Conflict(f"{user.user_name} is still in use: {', '.join(uses)}. Remove these first.")
     sessions.end_all(session, actor, user=user)
     _record(session, actor, "user.delete", user)
-    session.execute(update(Group).where(Group.id.in_(joined)).values(version=Group.version + 1, updated_at=clock.now()))
+    put_in = Group.id.in_(joined.where(Membership.direct))  # the others do not name the user among their members
+    session.execute(update(Group).where(put_in).values(version=Group.version + 1, updated_at=clock.now()))
     session.execute(delete(Membership).where(Membership.user_id == user.id))
     session.delete(user)
     session.flush()
-
-
-def check_source(actor: Actor, found: User | Group) -> None:
-    """SCIM may not touch Manual objects, nobody else may touch SCIM objects (IC-5)."""
-    what = "user" if isinstance(found, User) else "user group"
-    if actor.kind == "scim" and found.source != Source.SCIM:
-        raise Forbidden(f"This {what} was made by hand in the console; SCIM may not change it.")
-    if actor.kind != "scim" and found.source == Source.SCIM:
-        raise Forbidden(f"This {what} comes from SCIM and is read-only here. Change it at the identity provider.")
+    counts.note(session, user, -1)
 
 
 def _apply(session: Session, user: User, **changes: Any) -> None:
+    """What has a unique index is looked up for a user that is there; a new one meets it when it is inserted."""
     for name, value in changes.items():
         if name in _LENGTHS:
             value = (value or "").strip()
@@ -168,61 +186,77 @@ def _apply(session: Session, user: User, **changes: Any) -> None:
                 raise Invalid(f"At most {_LENGTHS[name]} characters are allowed.", field=name)
             if name in ("email", "external_id"):
                 value = value or None
-        if name == "email" and value:
-            _check_email(session, user, value)
-        if name == "user_name" and value != user.user_name:
-            if user.source != Source.SCIM:
-                raise Invalid("A username cannot be changed.", field="user_name")
-            _check_user_name(session, user.space_id, value, user)
-            user.user_name_key = fold(value)
-        setattr(user, name, value)
-    user.display_name_key = fold(user.display_name or "")
-    user.email_key = fold(user.email) if user.email else None
+        if name == "email":
+            _set_email(session, user, value)
+        elif name == "user_name":
+            _rename(session, user, value)
+        elif name == "attributes" or getattr(user, name) != value:
+            setattr(user, name, value)
+        if name == "display_name":
+            user.display_name_key = fold(value)
 
 
-def _check_user_name(session: Session, space_id: str, name: str, user: User | None = None) -> None:
+def _rename(session: Session, user: User, name: str) -> None:
+    if name == user.user_name:
+        return
+    if user.source != Source.SCIM:
+        raise Invalid("A username cannot be changed.", field="user_name")
+    _check_user_name(name)
+    if fold(name) != user.user_name_key:
+        with session.no_autoflush:
+            _check_not_taken(session, user, "user_name", name)
+    user.user_name, user.user_name_key = name, fold(name)
+
+
+def _set_email(session: Session, user: User, email: str | None) -> None:
+    key = fold(email) if email else None
+    if email:
+        local, _, domain = email.rpartition("@")
+        if not local or not domain or any(char.isspace() for char in email):
+            raise Invalid("This is not an e-mail address.", field="email")
+        if user.number is not None and key != user.email_key:
+            with session.no_autoflush:
+                _check_not_taken(session, user, "email", email)
+    user.email, user.email_key = email, key
+
+
+def _check_user_name(name: str) -> None:
     if not _USER_NAME.fullmatch(name or ""):
         raise Invalid("A username has 1 to 64 letters, digits and the characters + = , . @ - _", field="user_name")
-    if user is None or fold(name) != user.user_name_key:
-        with session.no_autoflush:
-            _check_not_taken(session, space_id, User.user_name_key, fold(name), "user_name", f"A user named {name}")
 
 
-def _check_email(session: Session, user: User, email: str) -> None:
-    local, _, domain = email.rpartition("@")
-    if not local or not domain or any(char.isspace() for char in email):
-        raise Invalid("This is not an e-mail address.", field="email")
-    if fold(email) == user.email_key:
-        return
-    with session.no_autoflush:
-        _check_not_taken(
-            session, user.space_id, User.email_key, fold(email), "email", f"A user with the e-mail {email}"
-        )
-
-
-def _check_not_taken(session: Session, space_id: str, column: Any, key: str, field: str, what: str) -> None:
-    other = session.scalar(select(User).where(User.space_id == space_id, column == key))
+def _check_not_taken(session: Session, user: User, field: str, value: str) -> None:
+    column = User.user_name_key if field == "user_name" else User.email_key
+    other = session.scalar(select(User).where(User.space_id == user.space_id, column == fold(value)))
     if other is not None:
-        raise Conflict(f"{what} exists already in this space ({other.id}, source {other.source}).", field=field)
+        what = "A user named" if field == "user_name" else "A user with the e-mail"
+        raise Conflict(f"{what} {value} exists already in this space{of_other(other, user.source)}", field=field)
 
 
-def _replace_values(session: Session, user: User, values: Sequence[UserValue]) -> bool:
-    """Write the entries of the multi-valued attributes; True when something changed."""
-    columns = ("attribute", "position", "type", "value", "display", "primary")
-    old = session.scalars(select(UserValue).where(UserValue.user_number == user.number)).all()
-    if sorted(map(repr, ([getattr(row, c) for c in columns] for row in old))) == sorted(
-        map(repr, ([getattr(row, c) for c in columns] for row in values))
-    ):
-        return False
-    for row in old:
-        session.delete(row)
-    session.flush()
-    for row in values:
-        row.user_number = user.number
-        row.value_key = fold(row.value) if row.value is not None else None
-        session.add(row)
-    session.flush()
-    return True
+def _replace_values(session: Session, user: User, values: Sequence[Value]) -> bool:
+    """Write the entries of the multi-valued attributes; True when something changed. Those that stay are left alone."""
+    old = {(row.attribute, row.position): row for row in session.connection().execute(_VALUES, {"of": user.number})}
+    new = {(value["attribute"], value["position"]): value for value in values}
+    changed = [value for key, value in new.items() if key not in old or not _same(old[key], value)]
+    gone = [key for key in old if key not in new or not _same(old[key], new[key])]
+    if gone:
+        keys = [{"of": user.number, "called": attribute, "at": position} for attribute, position in gone]
+        session.connection().execute(_DELETE_VALUE, keys)
+    _insert_values(session, user, changed)
+    return bool(changed or gone)
+
+
+def _insert_values(session: Session, user: User, values: Sequence[Value]) -> None:
+    if values:
+        rows = [
+            {**value, "user_number": user.number, "value_key": None if value["value"] is None else fold(value["value"])}
+            for value in values
+        ]
+        session.connection().execute(_INSERT_VALUES, rows)
+
+
+def _same(row: Any, value: Value) -> bool:
+    return all(getattr(row, name) == value[name] for name in ("type", "value", "display", "primary"))
 
 
 def _touch(user: User) -> None:
@@ -230,8 +264,11 @@ def _touch(user: User) -> None:
     user.updated_at = clock.now()
 
 
-def _flush(session: Session) -> None:
+def _flush(session: Session, *, unique: bool) -> None:
     """Two requests at the same time: the unique index decides, and the loser is refused as if it had come later."""
+    if not unique:
+        session.flush()
+        return
     taken = Conflict("A user of this name or e-mail exists already in this space.", field="user_name")
     try:
         flush_or(session, taken)

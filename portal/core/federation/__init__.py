@@ -1,4 +1,4 @@
-"""Trust in the enterprise IdP, sign-in sessions, seen assertions, SCIM credentials, our own SAML keys.
+"""Trust in the enterprise IdP, sign-in sessions, seen assertions, our own SAML keys.
 
 begin_sign_in     pending row: request id, browser binding, RelayState token, target page
 take_pending      taken out at the first answer, right or wrong

@@ -100,17 +100,3 @@ class SignIn(Base):
     started_at: Mapped[datetime] = mapped_column(default=clock.now)
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
-
-
-class ScimCredential(Base):
-    """A bearer credential of an IdP; it tells the space. Shown once, stored hashed."""
-
-    __tablename__ = "scim_credentials"
-
-    id: Mapped[str] = mapped_column(String(24), primary_key=True, default=ids("scimcred-"))
-    space_id: Mapped[str] = mapped_column(ForeignKey("spaces.id"), index=True)
-    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    enabled: Mapped[bool] = mapped_column(default=True)
-    created_at: Mapped[datetime] = mapped_column(default=clock.now)
-    expires_at: Mapped[datetime]
-    last_used_at: Mapped[datetime | None]

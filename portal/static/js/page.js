@@ -9,6 +9,18 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
+// What stands on the page once, as a file: it never leaves the browser.
+for (const button of document.querySelectorAll("[data-download]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([button.dataset.download], { type: "text/csv" }));
+    link.download = button.dataset.filename;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+}
+
 for (const button of document.querySelectorAll("[data-theme-toggle]")) {
   button.hidden = false;
   button.addEventListener("click", () => {

@@ -60,7 +60,7 @@ def test_group_source_and_user_source_agree(make: Make) -> None:
 
 
 def test_ic_5_the_console_changes_no_pushed_group_nor_its_members(make: Make) -> None:
-    space = make.space()
+    space = make.space(scim_enabled=True)
     group = make.group(space, source=Source.SCIM)
     with make.transaction() as session:
         found = groups.get_group(session, space, group.id)

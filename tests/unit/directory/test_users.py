@@ -85,7 +85,7 @@ def test_ic_3_all_but_the_user_name_can_be_edited_and_is_audited(make: Make) -> 
 
 
 def test_ic_5_the_console_may_not_touch_scim_users_and_scim_not_manual_ones(make: Make) -> None:
-    space = make.space()
+    space = make.space(scim_enabled=True)
     pushed, manual = make.user(space, "pushed", source=Source.SCIM), make.user(space, "manual")
     for actor, user in ((SYSTEM, pushed), (SCIM, manual)):
         with make.transaction() as session:

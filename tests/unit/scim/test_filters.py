@@ -132,6 +132,10 @@ USER_ATOMS = [
     "meta.created pr",
     'groups.display eq "ENGINEERS"',
     'groups[type eq "direct" and display co "eng"]',
+    'groups.type eq "indirect"',
+    'groups[type eq "indirect" and display sw "every"]',
+    'groups[not (type eq "DIRECT")]',
+    'groups.type ne "direct"',
     "groups pr",
     'ims eq "nobody"',
 ]
@@ -144,6 +148,13 @@ GROUP_ATOMS = [
     "members pr",
     'members.display co "ärger"',
     'members[type eq "User" and display pr]',
+    'members[type eq "Group" and display co "NEER"]',
+    'members.type eq "group"',
+    'members.type co "o"',
+    'members[not (type eq "User")]',
+    'members.display ne "engineers"',
+    'members.display gt "b"',
+    'members eq ""',
     'meta.resourceType ne "Group"',
     'schemas eq "urn:ietf:params:scim:schemas:core:2.0:Group"',
 ]
@@ -151,17 +162,19 @@ GROUP_ATOMS = [
 
 @pytest.fixture
 def door(database: Database, make: Make) -> Iterator[Door]:
-    """Five people from SCIM, one made by hand, in two groups of SCIM."""
+    """Five people from SCIM, one made by hand, in three groups of SCIM, of which one is inside another."""
     space = make.space(scim_enabled=True)
     other = make.space()
     make.user(other, "ann", email="ann@work.example")
     with database.transaction() as session:
         door = Door(session, Actor("scim", "c", "SCIM", space.organization_id), space, "http://localhost/scim/v2")
         ids = [KINDS["Users"].create(door, person).id for person in PEOPLE]
-        KINDS["Groups"].create(
+        engineers = KINDS["Groups"].create(
             door, {"displayName": "Engineers", "externalId": "g1", "members": [{"value": ids[0]}, {"value": ids[3]}]}
         )
         KINDS["Groups"].create(door, {"displayName": "Sales & Söhne", "externalId": "G1"})
+        both = [{"value": engineers.id}, {"value": ids[1]}, {"value": ids[3]}]
+        KINDS["Groups"].create(door, {"displayName": "Everybody", "members": both})
     make.user(space, "eve", email="Eve@Work.example", given_name="Eve", display_name="By hand")
     session = database.session(write=False)
     yield Door(session, door.actor, space, door.base)

@@ -276,7 +276,7 @@ def test_okta_renames_a_group_with_its_id_in_the_value() -> None:
         (op("replace", value="x"), "invalidValue"),
         (op("replace", "active", "perhaps"), "invalidValue"),
         (op("replace", "title", {"a": 1}), "invalidValue"),
-        (op("replace", "title", ["a"]), "invalidValue"),
+        (op("replace", "title", ["a", "b"]), "invalidValue"),
         (op("replace", "name", "Barbara"), "invalidValue"),
         (op("replace", "userName", ""), "invalidValue"),
         (op("replace", "title", "a\x00b"), "invalidValue"),
@@ -348,3 +348,7 @@ def test_one_request_compares_entries_only_so_often(operation: dict[str, Any]) -
 def test_a_thousand_plain_operations_on_two_hundred_entries_are_done() -> None:
     operation = op("replace", 'ims[value eq "v7"].display', "seven")
     assert patched(*[operation] * 1000, before=MANY)["ims"][7]["display"] == "seven"
+
+
+def test_an_entry_without_a_mark_is_not_primary() -> None:
+    assert patched(op("remove", "emails[primary eq false]"))["emails"] == BABS["emails"][:1]

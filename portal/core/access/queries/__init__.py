@@ -15,6 +15,7 @@ from portal.core.access.queries.configurations import (
     policies_of_configuration,
 )
 from portal.core.access.queries.entries import entries_of_user, user_entries_of_user
+from portal.core.access.queries.leaving import lost_by_leaving
 from portal.core.access.queries.syncs import (
     sync_row,
     syncs_of_account,
@@ -38,6 +39,7 @@ __all__ = [
     "deployments_of_account",
     "deployments_of_configuration",
     "entries_of_user",
+    "lost_by_leaving",
     "policies_of_configuration",
     "sync_row",
     "syncs_of_account",

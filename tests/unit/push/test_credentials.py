@@ -12,18 +12,19 @@ from portal.core import clock
 from portal.core.actor import SYSTEM
 from portal.core.audit import AuditEvent
 from portal.core.errors import Forbidden, Invalid, LimitReached, NotFound
-from portal.core.federation.models import ScimCredential
-from portal.core.federation.scim_credentials import (
+from portal.core.push.credentials import (
     create_credential,
     credentials_of_space,
     delete_credential,
     get_credential,
     note_use,
     set_credential_enabled,
+    set_credential_strict,
     set_scim_enabled,
     space_of_secret,
     use_is_due,
 )
+from portal.core.push.models import CredentialType, ScimCredential
 from portal.core.space.models import Space
 from tests.support.make import Make
 
@@ -93,6 +94,30 @@ def test_a_credential_of_another_space_is_not_there(session: Session, space: Spa
     session.commit()
     with pytest.raises(NotFound):
         get_credential(session, make.space(), credential.id)
+
+
+@pytest.mark.parametrize("minutes", [0, 59, 361])
+def test_access_tokens_live_one_to_six_hours(session: Session, space: Space, minutes: int) -> None:
+    with pytest.raises(Invalid) as refused:
+        create_credential(session, SYSTEM, space=space, token_minutes=minutes)
+    assert refused.value.field == "token_minutes"
+
+
+def test_both_types_count_in_the_limit(session: Session, space: Space) -> None:
+    create_credential(session, SYSTEM, space=space, type=CredentialType.CLIENT_CREDENTIALS)
+    create_credential(session, SYSTEM, space=space)
+    with pytest.raises(LimitReached):
+        create_credential(session, SYSTEM, space=space, type=CredentialType.CLIENT_CREDENTIALS)
+
+
+def test_strict_is_switched_and_recorded_once(session: Session, space: Space) -> None:
+    credential, _ = create_credential(session, SYSTEM, space=space)
+    for _ in range(2):
+        set_credential_strict(session, SYSTEM, credential=credential, strict=True)
+    assert credential.strict
+    session.flush()
+    (event,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "scim_credential.update"))
+    assert event.details == {"strict": True}
 
 
 def test_use_is_noted_to_the_minute(session: Session, space: Space) -> None:
