@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.activation import activate_space
-from portal.core import clock
 from portal.core.actor import SYSTEM
 from portal.core.audit import AuditEvent
 from portal.core.cam.models import CamRole
-from portal.core.errors import Conflict, Invalid, LimitReached, NotFound, Unavailable
+from portal.core.errors import Conflict, Invalid, NotFound, Unavailable
 from portal.core.federation import saml_keys
-from portal.core.federation.identity_provider import TrustedCertificate, current, set_identity_provider
-from portal.core.federation.models import IdentityProviderCertificate, SamlKey
+from portal.core.federation.identity_provider import TrustedCertificate, set_identity_provider
+from portal.core.federation.models import SamlKey
 from portal.core.organization.models import Organization
 from portal.core.space import queries, spaces
 from portal.core.space.models import Space
@@ -101,70 +98,3 @@ def test_the_private_key_is_sealed_with_the_secret_key(session: Session, make: M
     assert "PRIVATE KEY" not in stored.sealed_private_key
     with pytest.raises(Unavailable, match="PORTAL_SECRET_KEY"):
         saml_keys.signing_key(session, space, secret_key="x" * 40)
-
-
-def test_the_newest_key_signs_and_every_certificate_is_shown(session: Session, make: Make) -> None:
-    space = activate(session, make, make.organization())
-    private_key, certificate = key_pair("next")
-    saml_keys.create_key(
-        session, space=space, private_key=private_key, certificate=certificate, secret_key=make.secret_key
-    )
-    assert saml_keys.signing_key(session, space, secret_key=make.secret_key) == (private_key, certificate)
-    assert saml_keys.certificates(session, space) == [certificate, key_pair("space")[1]]
-
-
-def test_ic_6_sso_is_switched_on_only_with_an_idp(session: Session, make: Make) -> None:
-    space = activate(session, make, make.organization())
-    with pytest.raises(Conflict, match="Set the identity provider first"):
-        spaces.set_sso_enabled(session, SYSTEM, space=space, enabled=True)
-    trust(session, space, trusted("idp"))
-    assert spaces.set_sso_enabled(session, SYSTEM, space=space, enabled=True).sso_enabled
-    assert not spaces.set_sso_enabled(session, SYSTEM, space=space, enabled=False).sso_enabled
-
-
-def test_ic_6_a_new_idp_replaces_the_one_before_and_keeps_known_certificates(session: Session, make: Make) -> None:
-    space = activate(session, make, make.organization())
-    assert current(session, space) is None
-    trust(session, space, trusted("old"), trusted("kept"))
-    rows = {row.fingerprint: row.id for row in session.scalars(select(IdentityProviderCertificate))}
-    trust(session, space, trusted("kept"), trusted("new"), trusted("new"))
-    found = current(session, space)
-    assert found is not None
-    fingerprints = {certificate.fingerprint for certificate in found.certificates}
-    assert fingerprints == {trusted("kept").fingerprint, trusted("new").fingerprint}
-    kept = session.scalars(
-        select(IdentityProviderCertificate.id).where(
-            IdentityProviderCertificate.fingerprint == trusted("kept").fingerprint
-        )
-    ).one()
-    assert kept == rows[trusted("kept").fingerprint]
-
-
-def test_an_idp_has_at_least_one_certificate_and_at_most_the_limit(session: Session, make: Make) -> None:
-    space = activate(session, make, make.organization())
-    with pytest.raises(Invalid, match="at least one certificate"):
-        trust(session, space)
-    many = [replace(trusted("idp"), fingerprint=str(number)) for number in range(6)]
-    with pytest.raises(LimitReached, match="idp_certificates_per_space"):
-        trust(session, space, *many)
-
-
-def test_the_only_space_is_found_without_its_name(session: Session, make: Make) -> None:
-    first, second = make.organization(), make.organization()
-    assert queries.only_space(session) is None
-    space = activate(session, make, first)
-    assert queries.only_space(session) is space
-    assert queries.of_organization(session, first) is space
-    assert queries.of_organization(session, second) is None
-    activate(session, make, second, "beta")
-    assert queries.only_space(session) is None
-
-
-def test_setting_an_idp_is_audited_with_what_was_before(session: Session, make: Make) -> None:
-    space = activate(session, make, make.organization())
-    trust(session, space, trusted("idp"))
-    trust(session, space, trusted("idp"))
-    event = session.scalars(select(AuditEvent).order_by(AuditEvent.id.desc()).limit(1)).one()
-    assert event.action == "sso.set_identity_provider"
-    assert event.details["before"] == "https://idp.example.test"
-    assert event.at <= clock.now()

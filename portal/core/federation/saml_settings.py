@@ -1,0 +1,70 @@
+"""How a space signs its employees in (IC-6, IC-16): what the administrator may choose."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy.orm import Session
+
+from portal.core import audit
+from portal.core.actor import Actor
+from portal.core.errors import Invalid
+from portal.core.federation.models import NameCase, SamlSettings, UnknownUsers
+from portal.core.space.models import Space
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The defaults are the careful ones. What each means is told at `SamlSettings` and on the settings page."""
+
+    sign_requests: bool = False
+    force_authn: bool = False
+    idp_initiated: bool = False
+    encrypted_only: bool = False
+    single_logout: bool = False
+    username_attribute: str = ""
+    name_case: NameCase = NameCase.IGNORED
+    unknown_users: UnknownUsers = UnknownUsers.REFUSE
+
+
+def of(session: Session, space: Space) -> Choices:
+    row = session.get(SamlSettings, space.id)
+    if row is None:
+        return Choices()
+    return Choices(
+        sign_requests=row.sign_requests,
+        force_authn=row.force_authn,
+        idp_initiated=row.idp_initiated,
+        encrypted_only=row.encrypted_only,
+        single_logout=row.single_logout,
+        username_attribute=row.username_attribute,
+        name_case=NameCase(row.name_case),
+        unknown_users=UnknownUsers(row.unknown_users),
+    )
+
+
+def choose(session: Session, actor: Actor, *, space: Space, choices: Choices) -> None:
+    """Keep them, and audit what changed. Invalid for an attribute name that is too long or has blanks around it."""
+    attribute = choices.username_attribute
+    if len(attribute) > 256 or attribute != attribute.strip() or not attribute.isprintable():
+        raise Invalid("An attribute name has at most 256 printable characters.", field="username_attribute")
+    before = asdict(of(session, space))
+    changed = {name: value for name, value in asdict(choices).items() if before[name] != value}
+    if not changed:
+        return
+    row = session.get(SamlSettings, space.id)
+    if row is None:
+        row = SamlSettings(space_id=space.id)
+        session.add(row)
+    for name, value in asdict(choices).items():
+        setattr(row, name, value)
+    session.flush()
+    audit.record(
+        session,
+        actor,
+        "sso.choose_settings",
+        target_type="space",
+        target_id=space.id,
+        target_name=space.name,
+        details={"changed": changed, "before": {name: before[name] for name in changed}},
+    )
