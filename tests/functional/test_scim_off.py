@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from portal.core.space.models import Space
 from tests.support.admin import Admin, sign_in
 from tests.support.browser import Browser
 from tests.support.make import Make
