@@ -79,7 +79,7 @@ class Mellon:
 @contextmanager
 def mellon(entity_id: str, idp_metadata: str, attributes: Mapping[str, str]) -> Iterator[Mellon]:
     """`attributes`: names by which the page shows the attributes of these names."""
-    program = shutil.which("apache2")
+    program = shutil.which("apache2", path=f"{os.environ['PATH']}:/usr/sbin")
     need(program, "apache2")
     need((FOLDER / "mod_auth_mellon.so").exists(), "libapache2-mod-auth-mellon")
     port = free_port()
