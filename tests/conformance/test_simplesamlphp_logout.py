@@ -19,11 +19,11 @@ from saml.logout import (
     logout_request,
     logout_response,
 )
-from saml.metadata import parse_identity_provider, service_provider_metadata
+from saml.metadata import parse_identity_provider
 from saml.parties import IdentityProvider, KeyPair, ServiceProvider
 from saml.service_provider import Assertion, accept_response, authn_request
-from tests.support.saml_idp import key_pair
-from tests.support.simplesamlphp import SimpleSamlPhp
+from tests.support.saml_idp import UNSPECIFIED, key_pair
+from tests.support.simplesamlphp import TRANSIENT, SimpleSamlPhp, undemanding
 from tests.support.visitor import Page
 
 BASE = "http://localhost:8000/saml/acme"
@@ -35,11 +35,12 @@ BINDINGS = ["HTTP-Redirect", "HTTP-POST"]
 class SignedIn:
     """Alice, with a session there and what we remember of her."""
 
-    def __init__(self, idp: SimpleSamlPhp, binding: str) -> None:
+    def __init__(self, idp: SimpleSamlPhp, binding: str, *, name_id_format: str = UNSPECIFIED) -> None:
         """`binding`: the only one that both sides publish for logout."""
         unwanted = next(other for other in BINDINGS if other != binding)
-        idp.choose(SingleLogoutServiceBinding=[f"urn:oasis:names:tc:SAML:2.0:bindings:{binding}"])
-        lines = service_provider_metadata(SP).splitlines()
+        bindings = [f"urn:oasis:names:tc:SAML:2.0:bindings:{binding}"]
+        idp.choose(SingleLogoutServiceBinding=bindings, NameIDFormat=name_id_format)
+        lines = undemanding(SP).splitlines()
         idp.trust("\n".join(line for line in lines if not ("SingleLogout" in line and unwanted in line)))
         self.trusted: IdentityProvider = parse_identity_provider(idp.metadata())
         assert (self.trusted.slo_url, self.trusted.slo_binding) == (idp.slo_url, binding)
@@ -47,8 +48,9 @@ class SignedIn:
         request = authn_request(SP, self.trusted, relay_state="", now=datetime.now(UTC))
         page = idp.sign_in(self.visitor, request.url)
         self.assertion: Assertion = accept_response(
-            SP, self.trusted, (page.form or {})["SAMLResponse"], request_id=request.id, now=datetime.now(UTC)
-        )
+            SP, self.trusted, (page.form or {})["SAMLResponse"], request_id=request.id, now=datetime.now(UTC),
+            username_attribute="uid",
+        )  # fmt: skip
 
     @property
     def name(self) -> Name:
@@ -105,9 +107,13 @@ def test_a_request_that_others_signed_ends_nothing_there(idp: SimpleSamlPhp, bin
     assert alice.lasts()
 
 
-@pytest.mark.parametrize("binding", BINDINGS)
-def test_it_asks_us_and_goes_on_when_we_answer(idp: SimpleSamlPhp, binding: str) -> None:
-    alice = SignedIn(idp, binding)
+@pytest.mark.parametrize(
+    ("binding", "name_id_format"), [(BINDINGS[0], UNSPECIFIED), (BINDINGS[1], UNSPECIFIED), (BINDINGS[0], TRANSIENT)]
+)
+def test_it_asks_us_and_goes_on_when_we_answer(idp: SimpleSamlPhp, binding: str, name_id_format: str) -> None:
+    """A transient name means the one session that began with it: enough to end that one."""
+    alice = SignedIn(idp, binding, name_id_format=name_id_format)
+    assert (alice.name.name_id == "alice") == (name_id_format == UNSPECIFIED)
     page = alice.begins_there()
     asked = accept_logout_request(SP, alice.trusted, received(page), now=datetime.now(UTC))
 

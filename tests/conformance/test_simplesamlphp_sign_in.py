@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,14 +16,13 @@ from saml.service_provider import Assertion, accept_response, authn_request
 from tests.support.browser import Browser
 from tests.support.make import Make
 from tests.support.saml_idp import UNSPECIFIED, TestIdp, key_pair
-from tests.support.simplesamlphp import PASSWORD, SimpleSamlPhp
+from tests.support.simplesamlphp import PASSWORD, TRANSIENT, SimpleSamlPhp, undemanding
 from tests.support.sso import Sso
 from tests.support.visitor import Page, Visitor
 
 BASE = "http://localhost:8000/saml/acme"
 SP = ServiceProvider(f"{BASE}/metadata", f"{BASE}/acs", (KeyPair(*key_pair("current")),), slo_url=f"{BASE}/slo")
 POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
-TRANSIENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
 SHA1 = "http://www.w3.org/2000/09/xmldsig#rsa-sha1"
 
 
@@ -39,12 +37,6 @@ def asked(
 
 def trusted(idp: SimpleSamlPhp) -> Any:
     return parse_identity_provider(idp.metadata())
-
-
-def undemanding(sp: ServiceProvider) -> str:
-    """Our metadata without what it asks for: SimpleSAMLphp does that, whatever its own settings are."""
-    document = service_provider_metadata(sp).replace(' WantAssertionsSigned="true"', "")
-    return re.sub("<md:NameIDFormat>.*?</md:NameIDFormat>", "", document)
 
 
 def sign_in(idp: SimpleSamlPhp, sp: ServiceProvider = SP, *, as_sp: ServiceProvider = SP, **choices: Any) -> Assertion:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -10,12 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from saml.metadata import service_provider_metadata
+from saml.parties import ServiceProvider
 from tests.support.need import need
 from tests.support.processes import free_port, wait_for
 from tests.support.saml_idp import UNSPECIFIED, key_pair
 from tests.support.visitor import Page, Visitor
 
 PROGRAM = Path("/usr/share/simplesamlphp/www")
+TRANSIENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
 PASSWORD = "correct horse"
 PEOPLE = {
     "alice": {"uid": ["alice"], "mail": ["alice@example.test"], "groups": ["staff", "admins"]},
@@ -108,6 +112,12 @@ class SimpleSamlPhp:
         (self.folder / f"{name}.php").write_text(
             f"<?php\n${variable} = json_decode(file_get_contents(__DIR__ . '/{name}.json'), true);\n"
         )
+
+
+def undemanding(sp: ServiceProvider) -> str:
+    """Our metadata without what it asks for: SimpleSAMLphp does that, whatever its own settings are."""
+    document = service_provider_metadata(sp).replace(' WantAssertionsSigned="true"', "")
+    return re.sub("<md:NameIDFormat>.*?</md:NameIDFormat>", "", document)
 
 
 @contextmanager
