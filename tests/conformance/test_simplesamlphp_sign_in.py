@@ -152,6 +152,7 @@ def test_our_key_rolls_over_while_it_has_our_old_metadata(idp: SimpleSamlPhp) ->
     [
         ({"saml20_sign_response": False, "saml20_sign_assertion": False}, {}, "unsigned"),
         ({"signature_algorithm": SHA1}, {}, "algorithm"),
+        ({"nameid_encryption": True}, {}, "encrypted"),
         ({"NameIDFormat": TRANSIENT}, {}, "name-id"),
         ({}, {"username_attribute": "groups"}, "username"),
         ({}, {"username_attribute": "unheard of"}, "username"),
