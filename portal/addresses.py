@@ -6,7 +6,7 @@ Never from the Host header, which the client chooses.
 from __future__ import annotations
 
 from saml.metadata import identity_provider_metadata
-from saml.parties import ServiceProvider
+from saml.parties import KeyPair, ServiceProvider
 
 
 def login_url(base_url: str, space: str) -> str:
@@ -14,9 +14,20 @@ def login_url(base_url: str, space: str) -> str:
     return f"{base_url}/login/{space}"
 
 
-def service_provider(base_url: str, space: str) -> ServiceProvider:
-    """The space towards the enterprise IdP: Entity ID and ACS URL of the SSO settings (IC-6)."""
-    return ServiceProvider(entity_id=f"{base_url}/saml/{space}/metadata", acs_url=f"{base_url}/saml/{space}/acs")
+def service_provider(
+    base_url: str, space: str, *, keys: tuple[KeyPair, ...] = (), sign_requests: bool = False
+) -> ServiceProvider:
+    """The space towards the enterprise IdP: Entity ID and ACS URL of the SSO settings (IC-6).
+
+    Single logout needs a key, because its messages are always signed.
+    """
+    return ServiceProvider(
+        entity_id=f"{base_url}/saml/{space}/metadata",
+        acs_url=f"{base_url}/saml/{space}/acs",
+        keys=keys,
+        sign_requests=sign_requests,
+        slo_url=f"{base_url}/saml/{space}/slo" if keys else None,
+    )
 
 
 def issuer(base_url: str, space: str) -> str:

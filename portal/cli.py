@@ -246,13 +246,14 @@ def idp() -> None:
 @click.option("--metadata", required=True, type=click.File("rb"), help="The IdP's metadata file; - for standard input.")
 def idp_set(space: str, metadata: IO[bytes]) -> None:
     """Trust the IdP of a metadata file."""
+    from portal.core.federation.identity_provider import set_identity_provider
     from portal.core.space.queries import find
-    from portal.trust import from_metadata, trust
+    from portal.trust import from_metadata
 
     with _work(_settings()) as session:
         found = find(session, space)
         actor = _space_actor(session, found.organization_id)
-        trusted = trust(session, actor, space=found, offered=from_metadata(metadata.read()))
+        trusted = set_identity_provider(session, actor, space=found, idp=from_metadata(metadata.read()))
     click.echo(f"Space {space} trusts {trusted.entity_id}.")
 
 

@@ -45,7 +45,8 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
     """Threads that wait for the rest of a request at most `request_seconds`, however slowly it drips in.
 
     gunicorn itself waits for ever, so that a handful of half-sent requests would hold every thread. What has arrived
-    is still read after the reading side is shut, and an answer that takes longer is still written.
+    is still read after the reading side is shut, and an answer that takes longer is still written; it says that the
+    connection ends with it.
     """
 
     request_seconds = 15
@@ -69,6 +70,8 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         now = time.monotonic()
         for conn in [conn for conn, latest in list(self._reading.items()) if latest < now]:
             self._reading.pop(conn, None)
+            if conn.parser and conn.parser.mesg:
+                conn.parser.mesg.force_close()
             with suppress(OSError):  # the client has gone already
                 conn.sock.shutdown(socket.SHUT_RD)
 

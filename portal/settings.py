@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     scim_requests_per_minute: Annotated[int, Field(ge=0)] = 6_000
     scim_failures_per_minute: Annotated[int, Field(ge=0)] = 60
     scim_log_days: Annotated[int, Field(ge=1, le=3_650)] = 30
+    sign_in_log_days: Annotated[int, Field(ge=1, le=3_650)] = 30
     limits: Limits = Limits()
 
     @classmethod

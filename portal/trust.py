@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy.orm import Session
-
 from portal.core import clock
-from portal.core.actor import Actor
 from portal.core.errors import Invalid
 from portal.core.federation.identity_provider import (
     TrustedCertificate,
     TrustedIdentityProvider,
-    set_identity_provider,
 )
-from portal.core.federation.models import IdentityProvider as IdentityProviderRow
-from portal.core.space.models import Space
+from portal.core.federation.models import TrustSource
 from saml import metadata
 from saml.errors import MetadataError
 from saml.keys import read_certificate
@@ -24,7 +19,9 @@ from saml.parties import IdentityProvider
 
 def from_metadata(document: bytes | str) -> TrustedIdentityProvider:
     """Raises Invalid (field `metadata`) with what is wrong, in words for an administrator."""
-    return _offer(lambda: metadata.parse_identity_provider(document, now=clock.now()), field="metadata")
+    return _offer(
+        lambda: metadata.parse_identity_provider(document, now=clock.now()), field="metadata", source=TrustSource.FILE
+    )
 
 
 def by_hand(*, entity_id: str, sso_url: str, certificate: str | bytes) -> TrustedIdentityProvider:
@@ -34,23 +31,10 @@ def by_hand(*, entity_id: str, sso_url: str, certificate: str | bytes) -> Truste
         text = certificate if isinstance(certificate, str) else read_certificate(certificate).pem
         return metadata.identity_provider_by_hand(entity_id=entity_id, sso_url=sso_url, certificate=text)
 
-    return _offer(read, field="certificate")
+    return _offer(read, field="certificate", source=TrustSource.HAND)
 
 
-def trust(session: Session, actor: Actor, *, space: Space, offered: TrustedIdentityProvider) -> IdentityProviderRow:
-    """Trust it instead of the identity provider before. Raises LimitReached (too many certificates)."""
-    return set_identity_provider(
-        session,
-        actor,
-        space=space,
-        entity_id=offered.entity_id,
-        sso_url=offered.sso_url,
-        sso_binding=offered.sso_binding,
-        certificates=offered.certificates,
-    )
-
-
-def _offer(read: Callable[[], IdentityProvider], *, field: str) -> TrustedIdentityProvider:
+def _offer(read: Callable[[], IdentityProvider], *, field: str, source: TrustSource) -> TrustedIdentityProvider:
     try:
         found = read()
         certificates = tuple(_certificate(pem) for pem in found.certificates)
@@ -62,7 +46,17 @@ def _offer(read: Callable[[], IdentityProvider], *, field: str) -> TrustedIdenti
             "Let the identity provider make a new one.",
             field=field,
         )
-    return TrustedIdentityProvider(found.entity_id, found.sso_url, found.sso_binding, certificates, clock.now())
+    return TrustedIdentityProvider(
+        entity_id=found.entity_id,
+        sso_url=found.sso_url,
+        sso_binding=found.sso_binding,
+        slo_url=found.slo_url,
+        slo_binding=found.slo_binding,
+        slo_response_url=found.slo_response_url,
+        certificates=certificates,
+        updated_at=clock.now(),
+        source=source,
+    )
 
 
 def _certificate(pem: str) -> TrustedCertificate:

@@ -21,11 +21,13 @@ from portal import create_app
 from portal.core import secrets
 from portal.core.database import Database
 from portal.core.models import Base
+from portal.core.space.models import Space
 from portal.migrations import upgrade
 from portal.settings import Settings, load
 from tests.support.browser import Browser
 from tests.support.make import Make
 from tests.support.need import need
+from tests.support.scim import ScimClient, make_secret
 
 POSTGRESQL = os.environ.get("PORTAL_TEST_POSTGRESQL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 secrets._passwords = PasswordHasher(
@@ -149,6 +151,18 @@ def browser(app: Flask) -> Browser:
 def make(database: Database) -> Make:
     """Makes rows in committed transactions: `make.organization()`, `make.user(space, ...)`."""
     return Make(database, SECRET)
+
+
+@pytest.fixture
+def space(make: Make) -> Space:
+    """A space that an identity provider pushes into."""
+    return make.space("acme", scim_enabled=True)
+
+
+@pytest.fixture
+def scim(app: Flask, make: Make, space: Space) -> ScimClient:
+    """That identity provider."""
+    return ScimClient(app, make_secret(make, space))
 
 
 @pytest.fixture(scope="session")

@@ -22,9 +22,9 @@ from portal.console.scope import actor, space
 from portal.core import clock
 from portal.core.errors import Invalid
 from portal.core.federation import identity_provider
-from portal.core.federation.identity_provider import TrustedIdentityProvider
+from portal.core.federation.identity_provider import TrustedIdentityProvider, set_identity_provider
 from portal.core.space import spaces
-from portal.trust import by_hand, from_metadata, trust
+from portal.trust import by_hand, from_metadata
 from portal.web.forms import Form
 from portal.web.permissions import Permission, requires
 from portal.web.transactions import db
@@ -115,7 +115,7 @@ def configure_identity_provider() -> Any:
 def trust_identity_provider() -> Any:
     form = ConfirmForm()
     offered = form.attempt(form.offer)
-    if offered and form.attempt(lambda: trust(db(), actor(), space=space(), offered=offered)):
+    if offered and form.attempt(lambda: set_identity_provider(db(), actor(), space=space(), idp=offered)):
         flash(_("The identity provider is set."), "good")
         return redirect(url_for("console.sso"), 303)
     form.message = form.message or " ".join(error for errors in form.errors.values() for error in errors)

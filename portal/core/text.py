@@ -15,3 +15,8 @@ def contains(value: str) -> str:
     """A LIKE pattern (escape character backslash) that finds `value` anywhere in a folded column."""
     escaped = fold(value).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"
+
+
+def storable(value: str) -> str:
+    """Halves of surrogate pairs and NUL characters come in from outside; no database takes them."""
+    return value.encode(errors="replace").decode().replace("\x00", "?")

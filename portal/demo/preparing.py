@@ -21,7 +21,7 @@ from portal.core.space.models import Space
 from portal.demo import data, keys
 from portal.demo.idp import sample_idp
 from portal.settings import Settings
-from portal.trust import from_metadata, trust
+from portal.trust import from_metadata
 from portal.worker.engine import run_until_idle
 
 
@@ -62,13 +62,13 @@ def _trust_sample_idp(session: Session, space: Space, settings: Settings, port: 
     offered = from_metadata(sample_idp(settings, port=port).metadata)
     current = identity_provider.current(session, space)
     if current is None:
-        trust(session, data.ACTOR, space=space, offered=offered)
+        identity_provider.set_identity_provider(session, data.ACTOR, space=space, idp=offered)
         spaces.set_sso_enabled(session, data.ACTOR, space=space, enabled=True)
     elif any(certificate.subject == f"CN={keys.SUBJECT}" for certificate in current.certificates) and (
         current.entity_id != offered.entity_id
         or {each.fingerprint for each in current.certificates} != {each.fingerprint for each in offered.certificates}
     ):
-        trust(session, data.ACTOR, space=space, offered=offered)
+        identity_provider.set_identity_provider(session, data.ACTOR, space=space, idp=offered)
 
 
 def _follow_base_url(session: Session, space: Space, settings: Settings) -> None:

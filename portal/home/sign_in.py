@@ -22,6 +22,7 @@ from portal.core.space import queries
 from portal.core.space.models import Space
 from portal.home import blueprint
 from portal.home.posting import post_to
+from portal.parties import our_side, their_side
 from portal.settings import Settings
 from portal.web.observing import SIGN_INS_REFUSED
 from portal.web.permissions import Permission, requires
@@ -30,7 +31,6 @@ from portal.web.targets import own_path
 from portal.web.transactions import database, db, refused
 from saml.errors import SamlError
 from saml.metadata import service_provider_metadata
-from saml.parties import IdentityProvider
 from saml.service_provider import accept_response, authn_request, response_in_response_to
 
 log = structlog.get_logger()
@@ -49,7 +49,7 @@ def _take_foreign_posts(state: BlueprintSetupState) -> None:
 @requires(Permission.PUBLIC)
 def metadata(space: str) -> Response:
     found = queries.find(db(), space)
-    provider = addresses.service_provider(_settings().base_url, found.name)
+    provider = our_side(db(), found, _settings())
     return _document(service_provider_metadata(provider), f"{found.name}-service-provider.xml")
 
 
@@ -72,9 +72,9 @@ def begin(space: str) -> Any:
     idp = identity_provider.current(db(), found)
     if idp is None or not found.sso_enabled:
         return redirect(url_for("home.login", space=found.name))
-    provider = addresses.service_provider(_settings().base_url, found.name)
+    provider = our_side(db(), found, _settings())
     relay_token, binding_token = new_token(), new_token()
-    asked = authn_request(provider, _party(idp), relay_state=relay_token, now=clock.now())
+    asked = authn_request(provider, their_side(idp), relay_state=relay_token, now=clock.now())
     sign_ins.begin_sign_in(
         db(),
         space=found,
@@ -155,8 +155,8 @@ def _sign_in(space: Space, idp: TrustedIdentityProvider, pending: PendingSignIn,
     settings, now = _settings(), clock.now()
     skew = timedelta(seconds=settings.saml_clock_skew_seconds)
     assertion = accept_response(
-        addresses.service_provider(settings.base_url, space.name),
-        _party(idp),
+        our_side(db(), space, settings),
+        their_side(idp),
         saml_response,
         request_id=pending.request_id,
         now=now,
@@ -208,11 +208,6 @@ def _bind(response: Response, space: Space, tokens: list[str]) -> None:
         httponly=True,
         samesite="None" if secure else None,
     )
-
-
-def _party(idp: TrustedIdentityProvider) -> IdentityProvider:
-    pems = tuple(certificate.pem for certificate in idp.certificates)
-    return IdentityProvider(idp.entity_id, idp.sso_url, idp.sso_binding, pems)
 
 
 def _document(xml: str, name: str) -> Response:

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 
 from portal.core import clock
 from portal.core.database import Database
-from portal.core.push import requests
+from portal.core.federation.models import SignInAttempt
+from portal.core.forgetting import Forgotten, any_before, delete_before
+from portal.core.push.models import ScimRequest
 from portal.settings import Settings
 
 EVERY = timedelta(hours=1)
@@ -26,18 +28,24 @@ class Housekeeping:
         if self._next is not None and clock.now() < self._next:
             return 0
         self._next = clock.now() + EVERY
-        return forget_scim_requests(self._database, self._settings, stopping)
+        return sum(
+            forget(self._database, table, days, stopping)
+            for table, days in (
+                (ScimRequest, self._settings.scim_log_days),
+                (SignInAttempt, self._settings.sign_in_log_days),
+            )
+        )
 
 
-def forget_scim_requests(database: Database, settings: Settings, stopping: Callable[[], bool] = lambda: False) -> int:
-    """In short transactions, so that no push waits for it. Asks without the write lock whether there is any work."""
-    oldest = clock.now() - timedelta(days=settings.scim_log_days)
+def forget(database: Database, table: Forgotten, days: int, stopping: Callable[[], bool] = lambda: False) -> int:
+    """In short transactions, so that nobody waits for it. Asks without the write lock whether there is any work."""
+    oldest = clock.now() - timedelta(days=days)
     with database.transaction(write=False) as session:
-        left = requests.any_before(session, oldest)
+        left = any_before(session, table, oldest)
     deleted = 0
     while left and not stopping():
         with database.transaction() as session:
-            count = requests.delete_before(session, oldest, most=CHUNK)
+            count = delete_before(session, table, oldest, most=CHUNK)
         deleted += count
         left = count == CHUNK
     return deleted

@@ -1,26 +1,12 @@
-"""A space that a client pushes into, and an identity provider that is not our code."""
+"""An identity provider that is not our code, running."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
-from flask import Flask
 
-from portal.core.space.models import Space
-from tests.support.make import Make
-from tests.support.scim import ScimClient, make_secret
 from tests.support.simplesamlphp import SimpleSamlPhp, simplesamlphp
-
-
-@pytest.fixture
-def space(make: Make) -> Space:
-    return make.space("acme", scim_enabled=True)
-
-
-@pytest.fixture
-def scim(app: Flask, make: Make, space: Space) -> ScimClient:
-    return ScimClient(app, make_secret(make, space))
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import pytest
-from flask import Flask
 from sqlalchemy import event, select, text
 
 from portal.core import clock
@@ -17,20 +15,10 @@ from portal.core.federation.models import SignIn, SignInKind
 from portal.core.push.models import ScimCredential
 from portal.core.space.models import Space
 from tests.support.make import Make
-from tests.support.scim import ENTERPRISE, ScimClient, make_secret
+from tests.support.scim import ENTERPRISE, ScimClient
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
-
-
-@pytest.fixture
-def space(make: Make) -> Space:
-    return make.space("acme", scim_enabled=True)
-
-
-@pytest.fixture
-def scim(app: Flask, make: Make, space: Space) -> ScimClient:
-    return ScimClient(app, make_secret(make, space))
 
 
 def test_discovery_is_made_from_the_definitions_and_has_no_nulls(scim: ScimClient) -> None:

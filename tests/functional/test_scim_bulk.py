@@ -22,16 +22,6 @@ REQUEST = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 RESPONSE = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
 
 
-@pytest.fixture
-def space(make: Make) -> Space:
-    return make.space("acme", scim_enabled=True)
-
-
-@pytest.fixture
-def scim(app: Flask, make: Make, space: Space) -> ScimClient:
-    return ScimClient(app, make_secret(make, space))
-
-
 def bulk(scim: ScimClient, *operations: Any, status: int = 200, **more: Any) -> Any:
     body = scim.post("/Bulk", {"schemas": [REQUEST], "Operations": list(operations), **more}, status=status)
     return body["Operations"] if status == 200 else body

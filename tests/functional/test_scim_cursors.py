@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from flask import Flask
 
 from portal.core.database import Database
 from tests.support.make import Make
 from tests.support.scim import ScimClient, make_secret
 from tests.support.statements import statements
-
-
-@pytest.fixture
-def scim(app: Flask, make: Make) -> ScimClient:
-    return ScimClient(app, make_secret(make, make.space("acme", scim_enabled=True)))
 
 
 def fill(scim: ScimClient, numbers: range) -> None:

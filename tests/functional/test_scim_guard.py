@@ -14,11 +14,12 @@ from portal.core import clock
 from portal.core.audit import AuditEvent
 from portal.core.push.guard import LEAST, TRIAL
 from portal.core.push.models import ScimGuard
+from portal.core.space.models import Space
 from portal.web.observing import SCIM_HELD_BACK
 from tests.support.admin import READ_ONLY, Admin, enter, make_administrator, sign_in
 from tests.support.browser import Browser
 from tests.support.make import Make
-from tests.support.scim import ScimClient, make_secret, switch
+from tests.support.scim import ScimClient, switch
 
 OFF = {"op": "replace", "path": "active", "value": False}
 ON = {"op": "replace", "path": "active", "value": True}
@@ -33,8 +34,8 @@ def admin(browser: Browser, make: Make) -> Admin:
 
 
 @pytest.fixture
-def scim(app: Flask, make: Make, admin: Admin) -> ScimClient:
-    return ScimClient(app, make_secret(make, admin.space))
+def space(admin: Admin) -> Space:
+    return admin.space
 
 
 def push(scim: ScimClient, count: int, *, ago: timedelta = TRIAL, first: int = 0) -> list[str]:

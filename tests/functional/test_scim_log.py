@@ -23,7 +23,7 @@ from portal.core.space.models import Space
 from tests.support.admin import READ_ONLY, Admin, enter, make_administrator, sign_in
 from tests.support.browser import Browser
 from tests.support.make import Make
-from tests.support.scim import ScimClient, make_secret
+from tests.support.scim import ScimClient
 from tests.support.statements import statements
 
 BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
@@ -37,8 +37,8 @@ def admin(browser: Browser, make: Make) -> Admin:
 
 
 @pytest.fixture
-def scim(app: Flask, make: Make, admin: Admin) -> ScimClient:
-    return ScimClient(app, make_secret(make, admin.space))
+def space(admin: Admin) -> Space:
+    return admin.space
 
 
 def switch(make: Make, space: Space, *, enabled: bool) -> None:

@@ -5,22 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from portal.core.limits import Limits, set_limits
 from portal.core.space.models import Space
 from tests.support.make import Make
-from tests.support.scim import ScimClient, make_secret
-
-
-@pytest.fixture
-def space(make: Make) -> Space:
-    return make.space("acme", scim_enabled=True)
-
-
-@pytest.fixture
-def scim(app: Flask, make: Make, space: Space) -> ScimClient:
-    return ScimClient(app, make_secret(make, space))
+from tests.support.scim import ScimClient
 
 
 def members(scim: ScimClient, group_id: str) -> list[str]:

@@ -15,21 +15,14 @@ from portal.core import clock
 from portal.core.database import Database
 from portal.core.directory.models import GroupNesting, Membership, User
 from portal.core.space.models import Space
-from tests.support.make import Make
-from tests.support.scim import PATCH, ScimClient, make_secret
+from tests.support.scim import PATCH, ScimClient
 from tests.support.statements import statements
 
 
-@pytest.fixture
-def space(make: Make) -> Space:
-    return make.space("acme", scim_enabled=True)
-
-
-@pytest.fixture
-def scim(app: Flask, make: Make, space: Space) -> ScimClient:
-    client = ScimClient(app, make_secret(make, space))
-    client.get("/Users")
-    return client
+@pytest.fixture(autouse=True)
+def warm(scim: ScimClient) -> None:
+    """The first request of an app asks more than the others."""
+    scim.get("/Users")
 
 
 def counted(database: Database, call: Callable[[], Any]) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from flask import Flask
 
+from portal.core.space.models import Space
 from tests.support.admin import Admin, sign_in
 from tests.support.browser import Browser
 from tests.support.make import Make
-from tests.support.scim import ScimClient, make_secret, switch
+from tests.support.scim import ScimClient, switch
 
 ANN = {
     "userName": "ann",
@@ -33,8 +33,8 @@ def admin(browser: Browser, make: Make) -> Admin:
 
 
 @pytest.fixture
-def scim(app: Flask, make: Make, admin: Admin) -> ScimClient:
-    return ScimClient(app, make_secret(make, admin.space))
+def space(admin: Admin) -> Space:
+    return admin.space
 
 
 def edited(browser: Browser, make: Make, admin: Admin, user: Any, **fields: str) -> None:

@@ -24,16 +24,6 @@ from tests.support.scim import ScimClient, make_secret
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 
 
-@pytest.fixture
-def space(make: Make) -> Space:
-    return make.space("acme", scim_enabled=True)
-
-
-@pytest.fixture
-def scim(app: Flask, make: Make, space: Space) -> ScimClient:
-    return ScimClient(app, make_secret(make, space))
-
-
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer ", "Bearer wrong", "Basic YTpi", "Bearer a b", "wrong", "Bearer \u00e4"]
 )

@@ -20,21 +20,15 @@ from portal.core.errors import NotFound
 from portal.core.space.models import Space
 from scim import resources
 from scim.resources import KINDS, Door
-from tests.support.make import SCIM, Make
-from tests.support.scim import ScimClient, make_secret
+from tests.support.make import SCIM
+from tests.support.scim import ScimClient
 from tests.support.statements import statements
 
 
-@pytest.fixture
-def space(make: Make) -> Space:
-    return make.space("acme", scim_enabled=True)
-
-
-@pytest.fixture
-def scim(app: Flask, make: Make, space: Space) -> ScimClient:
-    client = ScimClient(app, make_secret(make, space))
-    client.get("/Users")
-    return client
+@pytest.fixture(autouse=True)
+def warm(scim: ScimClient) -> None:
+    """The first request of an app asks more than the others."""
+    scim.get("/Users")
 
 
 @pytest.fixture

@@ -9,19 +9,16 @@ import unicodedata
 from typing import Any
 
 import pytest
-from flask import Flask
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from scim2_models import EnterpriseUser, PatchOp
 from scim2_models import User as UserModel
 from scim2_models.exceptions import SCIMException
 
-from portal.core.space.models import Space
 from scim.attributes import USERS
 from scim.patch import apply
 from scim.shaping import shape
-from tests.support.make import Make
-from tests.support.scim import ScimClient, make_secret
+from tests.support.scim import ScimClient
 from tests.support.scim_examples import ENTERPRISE, FULL_ENTERPRISE, PATCH, USER
 
 some = settings(
@@ -37,16 +34,6 @@ kinds = st.sampled_from(["work", "home", "other"])
 emails = st.lists(
     st.fixed_dictionaries({"value": addresses, "type": kinds}), max_size=3, unique_by=lambda entry: entry["type"]
 )
-
-
-@pytest.fixture
-def space(make: Make) -> Space:
-    return make.space("acme", scim_enabled=True)
-
-
-@pytest.fixture
-def scim(app: Flask, make: Make, space: Space) -> ScimClient:
-    return ScimClient(app, make_secret(make, space))
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
+from portal.core import clock
 from portal.core.actor import SYSTEM
-from portal.core.federation.identity_provider import TrustedCertificate, set_identity_provider
+from portal.core.federation.identity_provider import TrustedCertificate, TrustedIdentityProvider, set_identity_provider
 from portal.core.space import spaces
 from portal.core.space.models import Space
 from saml.keys import read_certificate
@@ -59,10 +60,13 @@ class Sso:
                 session,
                 SYSTEM,
                 space=self.space,
-                entity_id=idp.entity_id,
-                sso_url=idp.sso_url,
-                sso_binding=sso_binding,
-                certificates=[trusted],
+                idp=TrustedIdentityProvider(
+                    entity_id=idp.entity_id,
+                    sso_url=idp.sso_url,
+                    sso_binding=sso_binding,
+                    certificates=(trusted,),
+                    updated_at=clock.now(),
+                ),
             )
 
     def switch(self, *, on: bool) -> None:

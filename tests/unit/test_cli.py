@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import socket
@@ -9,7 +10,7 @@ import stat
 import threading
 import time
 import urllib.request
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -231,6 +232,33 @@ def test_requests_that_never_end_hold_the_threads_for_a_while_only(tmp_path: Pat
         dripping.join()
         process.terminate()
         assert "Traceback" not in process.communicate(timeout=45)[0]
+
+
+@ON_SQLITE
+def test_an_answer_that_takes_longer_says_that_the_connection_ends(settings: Settings, database: Database) -> None:
+    init(settings)
+    secret = run(settings, "scim-credential", "create", "--space", "acme")[1].strip()
+    headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/scim+json"}
+    port = free_port()
+    serve = ("serve", "--port", str(port), "--workers", "1")
+    with (
+        running(settings.data_dir, *serve, request_seconds="1", secret_key=settings.secret_key) as process,
+        ExitStack() as stack,
+    ):
+        wait_for(f"http://127.0.0.1:{port}/healthz", process)
+        client = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)))
+        with database.transaction() as session:
+            session.execute(select(1))
+            client.request("POST", "/scim/v2/Users", json.dumps({"userName": "ann"}), headers)
+            time.sleep(3)
+        answer = client.getresponse()
+        assert (answer.status, answer.headers["Connection"]) == (201, "close")
+        answer.read()
+        client.request("GET", "/scim/v2/Users", headers=headers)
+        answer = client.getresponse()
+        assert (json.loads(answer.read())["totalResults"], answer.headers["Connection"]) == (1, "keep-alive")
+        process.terminate()
+        process.communicate(timeout=45)
 
 
 def _drip(client: socket.socket, end: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +11,7 @@ from sqlalchemy.orm import Session
 from portal.core import audit, clock, limits
 from portal.core.actor import Actor
 from portal.core.errors import Invalid
-from portal.core.federation.models import IdentityProvider, IdentityProviderCertificate
+from portal.core.federation.models import IdentityProvider, IdentityProviderCertificate, TrustSource
 from portal.core.space.models import Space
 
 
@@ -29,11 +28,35 @@ class TrustedCertificate:
 
 @dataclass(frozen=True)
 class TrustedIdentityProvider:
+    """What is believed of an identity provider, or offered to be. `metadata_certificates`: PEM, one after the other."""
+
     entity_id: str
     sso_url: str
     sso_binding: str
     certificates: tuple[TrustedCertificate, ...]
     updated_at: datetime
+    slo_url: str | None = None
+    slo_binding: str | None = None
+    slo_response_url: str | None = None
+    source: TrustSource = TrustSource.FILE
+    metadata_url: str | None = None
+    metadata_certificates: str = ""
+    tested_at: datetime | None = None
+
+
+PARTY = (
+    "entity_id",
+    "sso_url",
+    "sso_binding",
+    "slo_url",
+    "slo_binding",
+    "slo_response_url",
+    "source",
+    "metadata_url",
+    "metadata_certificates",
+    "tested_at",
+)
+"""What a row and a TrustedIdentityProvider have in common."""
 
 
 def current(session: Session, space: Space) -> TrustedIdentityProvider | None:
@@ -45,34 +68,30 @@ def current(session: Session, space: Space) -> TrustedIdentityProvider | None:
     certificates = tuple(
         TrustedCertificate(row.pem, row.fingerprint, row.subject, row.not_before, row.not_after) for row in rows
     )
-    return TrustedIdentityProvider(idp.entity_id, idp.sso_url, idp.sso_binding, certificates, idp.updated_at)
+    fields = {name: getattr(idp, name) for name in PARTY}
+    return TrustedIdentityProvider(**fields, certificates=certificates, updated_at=idp.updated_at)
 
 
 def set_identity_provider(
-    session: Session,
-    actor: Actor,
-    *,
-    space: Space,
-    entity_id: str,
-    sso_url: str,
-    sso_binding: str,
-    certificates: Sequence[TrustedCertificate],
+    session: Session, actor: Actor, *, space: Space, idp: TrustedIdentityProvider
 ) -> IdentityProvider:
     """Trust this IdP instead of the one before; certificates that stay keep their rows.
 
-    Sign-ins that wait at another IdP are refused when they come back. Invalid without a certificate.
+    Sign-ins that wait at another IdP are refused when they come back. Invalid without a certificate, LimitReached with
+    too many.
     """
-    wanted = {certificate.fingerprint: certificate for certificate in certificates}
+    wanted = {certificate.fingerprint: certificate for certificate in idp.certificates}
     if not wanted:
         raise Invalid("The identity provider needs at least one certificate for signing.", field="certificate")
     limits.check("idp_certificates_per_space", len(wanted), what="IdP certificates per space")
-    idp = session.get(IdentityProvider, space.id)
-    before = idp.entity_id if idp else ""
-    if idp is None:
-        idp = IdentityProvider(space_id=space.id)
-        session.add(idp)
-    idp.entity_id, idp.sso_url, idp.sso_binding = entity_id, sso_url, sso_binding
-    idp.updated_at = clock.now()
+    row = session.get(IdentityProvider, space.id)
+    before = row.entity_id if row else ""
+    if row is None:
+        row = IdentityProvider(space_id=space.id)
+        session.add(row)
+    for name in PARTY:
+        setattr(row, name, getattr(idp, name))
+    row.updated_at = clock.now()
     session.flush()
     _replace_certificates(session, space, wanted)
     audit.record(
@@ -82,9 +101,15 @@ def set_identity_provider(
         target_type="space",
         target_id=space.id,
         target_name=space.name,
-        details={"entity_id": entity_id, "before": before, "sso_url": sso_url, "fingerprints": list(wanted)},
+        details={
+            "entity_id": idp.entity_id,
+            "before": before,
+            "sso_url": idp.sso_url,
+            "source": idp.source,
+            "fingerprints": list(wanted),
+        },
     )
-    return idp
+    return row
 
 
 def _certificates(space: Space) -> Select[IdentityProviderCertificate]:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from portal.core.push.models import ScimAccessToken, ScimCredential, ScimRequest
 from portal.core.secrets import hash_token
 from portal.core.space.models import Space
-from portal.core.text import fold
+from portal.core.text import fold, storable
 
 MOST_BODY = 16_384
 _INSERT = insert(ScimRequest.__table__)  # type: ignore[arg-type]
@@ -50,16 +50,11 @@ def record(session: Session, lines: Sequence[Line]) -> None:
 
 
 def _row(line: Line) -> dict[str, object]:
-    row = vars(line) | {name: _storable(getattr(line, name))[:most] for name, most in _LENGTHS.items()}
-    row["body"] = line.body if line.body is None else _cut(_storable(line.body))
+    row = vars(line) | {name: storable(getattr(line, name))[:most] for name, most in _LENGTHS.items()}
+    row["body"] = line.body if line.body is None else _cut(storable(line.body))
     found = (row["method"], row["path"], row["target_id"], row["target_name"], row["detail"])
     row["search_key"] = fold(" ".join(map(str, found)))
     return row
-
-
-def _storable(text: str) -> str:
-    """Halves of surrogate pairs and NUL characters come in from outside; no database takes them."""
-    return text.encode(errors="replace").decode().replace("\x00", "?")
 
 
 def _cut(body: str) -> str:
@@ -85,16 +80,3 @@ def only_space(session: Session) -> str | None:
     """Where a request of an unknown credential can only have been meant for; None when there are several spaces."""
     ids = session.scalars(select(Space.id).limit(2)).all()
     return ids[0] if len(ids) == 1 else None
-
-
-def any_before(session: Session, moment: datetime) -> bool:
-    return session.scalar(select(ScimRequest.id).where(ScimRequest.at < moment).limit(1)) is not None
-
-
-def delete_before(session: Session, moment: datetime, *, most: int) -> int:
-    """Forget the oldest `most` lines from before `moment`; how many it were. Several may do it at the same time."""
-    oldest = select(ScimRequest.id).where(ScimRequest.at < moment).order_by(ScimRequest.at).limit(most)
-    ids = session.scalars(oldest.with_for_update(skip_locked=True)).all()
-    if ids:
-        session.execute(delete(ScimRequest).where(ScimRequest.id.in_(ids)).execution_options(synchronize_session=False))
-    return len(ids)

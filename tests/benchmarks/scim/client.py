@@ -90,7 +90,14 @@ class Client:
                 milliseconds.append((now - connection.begun) * 1000)
                 statuses[answer[0]] += 1
                 bodies[connection.index] = answer[1]
-                if following < len(requests) and now - begin < seconds:
+                more = following < len(requests) and now - begin < seconds
+                if more and _ends(connection.received):
+                    selector.unregister(connection.sock)
+                    connection.sock.close()
+                    connection.sock = self._connected()
+                    socks.append(connection.sock)
+                    selector.register(connection.sock, selectors.EVENT_READ, connection)
+                if more:
                     following = self._send(connection, requests, following)
                 else:
                     selector.unregister(connection.sock)
@@ -106,6 +113,11 @@ class Client:
         connection.sock.sendall(requests[index])
         return index + 1
 
+    def _connected(self) -> socket.socket:
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
     def _connect(self, count: int) -> list[socket.socket]:
         """The kernel may give one process all connections, which would measure half of the server: some are given back
         until each process has its share.
@@ -114,8 +126,7 @@ class Client:
         kept: dict[int, list[socket.socket]] = {pid: [] for pid in workers}
         socks: list[socket.socket] = []
         for attempt in range(500):
-            sock = socket.create_connection(("127.0.0.1", self.port), timeout=60)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock = self._connected()
             holder = _holder(self.port, sock, workers) if len(workers) > 1 and count > 1 else 0
             if holder and len(kept[holder]) >= -(-count // len(workers)) and attempt < 400:
                 sock.close()
@@ -129,6 +140,11 @@ class Client:
 
 def _gone() -> bytes:
     raise ConnectionError("The server closed the connection before it had answered.")
+
+
+def _ends(received: bytearray) -> bool:
+    """The server says that it closes the connection after this answer."""
+    return b"\r\nconnection: close" in received[: received.find(b"\r\n\r\n")].lower()
 
 
 def _complete(received: bytearray) -> tuple[int, bytes] | None:

@@ -7,12 +7,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.activation import activate_space
+from portal.core import clock
 from portal.core.actor import SYSTEM
 from portal.core.audit import AuditEvent
 from portal.core.cam.models import CamRole
 from portal.core.errors import Conflict, Invalid, NotFound, Unavailable
 from portal.core.federation import saml_keys
-from portal.core.federation.identity_provider import TrustedCertificate, set_identity_provider
+from portal.core.federation.identity_provider import TrustedCertificate, TrustedIdentityProvider, set_identity_provider
 from portal.core.federation.models import SamlKey
 from portal.core.organization.models import Organization
 from portal.core.space import queries, spaces
@@ -45,10 +46,13 @@ def trust(session: Session, space: Space, *certificates: TrustedCertificate) -> 
         session,
         SYSTEM,
         space=space,
-        entity_id="https://idp.example.test",
-        sso_url="https://idp.example.test/sso",
-        sso_binding="HTTP-Redirect",
-        certificates=certificates,
+        idp=TrustedIdentityProvider(
+            entity_id="https://idp.example.test",
+            sso_url="https://idp.example.test/sso",
+            sso_binding="HTTP-Redirect",
+            certificates=certificates,
+            updated_at=clock.now(),
+        ),
     )
 
 

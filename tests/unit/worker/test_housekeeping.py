@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from portal.core import clock
 from portal.core.database import Database
+from portal.core.federation import attempts
 from portal.core.push import requests
 from portal.core.push.models import ScimRequest
 from portal.settings import Settings
@@ -58,7 +59,20 @@ def test_lines_older_than_the_setting_go_in_chunks_and_once_an_hour(
 def test_nothing_to_forget_takes_no_write_lock(database: Database, settings: Settings) -> None:
     with statements(database) as seen:
         assert Housekeeping(database, settings).run_if_due() == 0
-    assert len(seen) == 1
+    assert len(seen) == 2  # one question for each log
+
+
+def test_recent_sign_ins_are_forgotten_by_their_own_setting(make: Make, database: Database, settings: Settings) -> None:
+    space = make.space("acme")
+    with make.transaction() as session:
+        for days in (1, 40):
+            attempts.record(session, space=space, accepted=True, user_name=f"{days}").at -= timedelta(days=days)
+    keeping = settings.model_copy(update={"sign_in_log_days": 20})
+
+    assert Housekeeping(database, keeping).run_if_due() == 1
+
+    with database.transaction(write=False) as session:
+        assert [row.user_name for row in attempts.attempts_of_space(session, space).rows] == ["1"]
 
 
 def test_it_stops_between_two_chunks(log: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,112 @@
+"""Recent sign-ins (IC-6): what an identity provider answered and how it was judged, kept for some days."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, defer
+
+from portal.core.errors import NotFound
+from portal.core.federation.models import SignInAttempt, SignInPurpose
+from portal.core.space.models import Space
+from portal.core.text import storable
+
+_LENGTHS = {
+    "reason": 64, "detail": 1024, "reference": 64, "user_name": 256, "idp_entity_id": 1024, "address": 64,
+    "user_agent": 256,
+}  # fmt: skip
+
+
+class CheckRow(NamedTuple):
+    """`verdict`: passed, failed or not-reached."""
+
+    code: str
+    verdict: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class AttemptPage:
+    """Newest first. `newer` and `older`: numbers to go on from, None where the list ends."""
+
+    rows: Sequence[SignInAttempt]
+    newer: int | None
+    older: int | None
+
+
+def record(
+    session: Session,
+    *,
+    space: Space,
+    accepted: bool,
+    purpose: SignInPurpose = SignInPurpose.SIGN_IN,
+    checks: Iterable[tuple[str, str, str]] = (),
+    response: str = "",
+    **words: str,
+) -> SignInAttempt:
+    """Keep one. `checks`: code, verdict and detail of each; `response`: to look at, without what could sign in.
+
+    `words`: reason, detail, reference, user_name, idp_entity_id, address, user_agent; what is too long is cut.
+    """
+    attempt = SignInAttempt(
+        space_id=space.id,
+        accepted=accepted,
+        purpose=purpose,
+        checks=json.dumps([CheckRow(*check) for check in checks]),
+        response=storable(response),
+        **{name: storable(text)[: _LENGTHS[name]] for name, text in words.items()},
+    )
+    session.add(attempt)
+    session.flush()
+    return attempt
+
+
+def checks_of(attempt: SignInAttempt) -> list[CheckRow]:
+    return [CheckRow(*check) for check in json.loads(attempt.checks)]
+
+
+def attempts_of_space(
+    session: Session,
+    space: Space,
+    *,
+    accepted: bool | None = None,
+    reference: str = "",
+    before: int | None = None,
+    after: int | None = None,
+    size: int = 50,
+) -> AttemptPage:
+    """One statement. `before`: older than that number; `after`: newer; neither: the newest."""
+    statement = (
+        select(SignInAttempt)
+        .where(SignInAttempt.space_id == space.id)
+        .options(defer(SignInAttempt.checks, raiseload=True), defer(SignInAttempt.response, raiseload=True))
+        .limit(size + 1)
+    )
+    if accepted is not None:
+        statement = statement.where(SignInAttempt.accepted.is_(accepted))
+    if reference:
+        statement = statement.where(SignInAttempt.reference == reference)
+    if after is not None:
+        statement = statement.where(SignInAttempt.id > after).order_by(SignInAttempt.id)
+    else:
+        statement = statement.order_by(SignInAttempt.id.desc())
+        if before is not None:
+            statement = statement.where(SignInAttempt.id < before)
+    found = list(session.scalars(statement))
+    rows, more = found[:size], len(found) > size
+    if after is not None:
+        rows.reverse()
+    newer = rows[0].id if rows and (more if after is not None else before is not None) else None
+    older = rows[-1].id if rows and (after is not None or more) else None
+    return AttemptPage(rows, newer, older)
+
+
+def get_attempt(session: Session, space: Space, number: int) -> SignInAttempt:
+    found = session.scalar(select(SignInAttempt).where(SignInAttempt.space_id == space.id, SignInAttempt.id == number))
+    if found is None:
+        raise NotFound("There is no such sign-in in this space; old ones are deleted.")
+    return found
