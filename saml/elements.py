@@ -62,7 +62,7 @@ ELEMENTS = {
         " saml:AttributeStatement* saml:AuthnStatement saml:AttributeStatement*",
     ),
     "saml:Issuer": _text(_NAME),
-    "saml:Subject": _element("", "saml:NameID saml:SubjectConfirmation"),
+    "saml:Subject": _element("", "saml:NameID? saml:SubjectConfirmation"),
     "saml:NameID": _text(_NAME),
     "saml:SubjectConfirmation": _element("Method!", "saml:SubjectConfirmationData"),
     "saml:SubjectConfirmationData": _element("NotOnOrAfter! Recipient! InResponseTo Address"),

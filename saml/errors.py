@@ -15,6 +15,7 @@ class SamlError(Exception):
     status          the identity provider reports a failure
     assertions      not exactly one assertion
     encrypted       an encrypted part where we take none, or one that we may not open
+    not-encrypted   an assertion in clear where only encrypted ones are taken
     decryption      what our keys do not open to one assertion: one reason, whatever went wrong
     unsigned        no signature over what would be read
     algorithm       a signature, digest, canonicalisation or transform outside the allow-list
@@ -22,7 +23,9 @@ class SamlError(Exception):
     in-response-to  answers another request, none, or one although none was sent
     destination, recipient, audience, issuer    meant for, or coming from, somebody else
     expired, not-yet-valid, time                a time outside its window, or no readable time
+    authentication  of another time than the one that was asked for anew
     name-id         a subject name that cannot be a user name
+    username        the attribute that is to tell the user name is missing, has several values or one that cannot be
     library         python3-saml refused it for a reason of its own
 
     `detail` may quote the message that was refused (on one line): for the log and the audit trail only, never

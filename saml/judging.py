@@ -23,9 +23,9 @@ from saml.rules import Assertion, Expected, Judged
 SKEW = timedelta(seconds=90)
 
 CHECKS = ("document", "status", "shape", "decryption", "signed", *rules.RULES, "signature", "library")
-"""In this order: is it a Response; did the sign-in succeed; is each part in its place; does what is encrypted open; is
-what is read signed, with algorithms that count; the rules; does every signature hold with a certificate we trust;
-does python3-saml, which repeats all of it in its own way, agree."""
+"""In this order: is it a Response; did the sign-in succeed; is each part in its place; does what is encrypted open (and
+is it, where only that is taken); is what is read signed, with algorithms that count; the rules; does every signature
+hold with a certificate we trust; does python3-saml, which repeats all of it in its own way, agree."""
 
 Verdict = Literal["passed", "failed", "not-reached"]
 _T = TypeVar("_T")
@@ -60,14 +60,20 @@ def accept_response(
     request_id: str | None,
     now: datetime,
     skew: timedelta = SKEW,
+    username_attribute: str = "",
+    authenticated_after: datetime | None = None,
+    encrypted_only: bool = False,
 ) -> Assertion:
     """What `idp` asserts in `saml_response` (the base64 form field), if it is genuine, for us and for now.
 
     `request_id`: the id of the request that this must answer; None when `idp` starts the sign-in itself, and
     then an answer to any request is refused. Whether the assertion came before is for the caller to know (see
-    Assertion.not_on_or_after). Raises SamlError, and nothing else.
+    Assertion.not_on_or_after). `username_attribute`: the attribute that tells Assertion.username, of which there must
+    be one value; then the NameID may be transient or missing. `authenticated_after`: when the request asked with
+    force_authn, its time. `encrypted_only`: refuse an assertion in clear. Raises SamlError, and nothing else.
     """
-    return _judge(_Course(), Expected(sp, idp, request_id, now, skew), saml_response)
+    expected = Expected(sp, idp, request_id, now, skew, username_attribute, authenticated_after, encrypted_only)
+    return _judge(_Course(), expected, saml_response)
 
 
 def judge_response(
@@ -78,12 +84,16 @@ def judge_response(
     request_id: str | None,
     now: datetime,
     skew: timedelta = SKEW,
+    username_attribute: str = "",
+    authenticated_after: datetime | None = None,
+    encrypted_only: bool = False,
 ) -> Judgement:
     """The same, with every check told and nothing raised. Where a check rests on one that failed, it is not reached."""
+    expected = Expected(sp, idp, request_id, now, skew, username_attribute, authenticated_after, encrypted_only)
     course = _Course(stops=False)
     assertion = None
     try:
-        assertion = _judge(course, Expected(sp, idp, request_id, now, skew), saml_response)
+        assertion = _judge(course, expected, saml_response)
     except SamlError as error:
         refusal: SamlError | None = error
     else:
@@ -128,9 +138,8 @@ def _judge(course: _Course, expected: Expected, saml_response: str) -> Assertion
     course.document = response
     course.need("status", lambda: shape.check_success(response))
     found = course.need("shape", lambda: shape.check_response(response))
-    opened = course.need(
-        "decryption", lambda: encryption.open_response(response, found, expected.sp, expected.idp), _opened
-    )
+    opened = course.need("decryption", lambda: encryption.open_response(response, found, expected.sp, expected.idp))
+    course.look("decryption", lambda: _opened(opened, expected))
     course.document = opened.response
     course.need("signed", lambda: signatures.check(opened.response, opened.assertion), lambda _: _signed(opened))
     judged = Judged(opened.response, opened.assertion, expected)
@@ -149,8 +158,12 @@ def _document(saml_response: str) -> etree._Element:
     return response
 
 
-def _opened(opened: Opened) -> str:
-    return "not encrypted" if opened.response is opened.received else "opened with a key of ours"
+def _opened(opened: Opened, expected: Expected) -> str:
+    if opened.response is not opened.received:
+        return "opened with a key of ours"
+    if expected.encrypted_only:
+        raise SamlError("not-encrypted", "the assertion is in clear, only encrypted ones are taken")
+    return "not encrypted"
 
 
 def _signed(opened: Opened) -> str:

@@ -22,6 +22,8 @@ MAX_AGE = timedelta(minutes=10)
 """How long after its IssueInstant an assertion may arrive."""
 MAX_NAME_ID = 256
 MAX_SESSION_INDEX = 1024
+_NAME_ID = "saml:Subject/saml:NameID"
+_NO_NAME = etree.Element(xml.tag("saml:NameID"))
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -33,6 +35,7 @@ class Assertion:
     response_id: str
     issuer: str
     name_id: str
+    """Empty where the assertion has none, which only a username attribute allows: then there is no single logout."""
     name_id_format: str
     attributes: Mapping[str, tuple[str, ...]]
     """By attribute name, in document order; values of a repeated name are joined."""
@@ -44,6 +47,8 @@ class Assertion:
     name_qualifier: str | None = None
     sp_name_qualifier: str | None = None
     """With the name and its format they say who is meant in a LogoutRequest."""
+    username: str = ""
+    """Who signs in: the NameID, or the value of the attribute that was named for it."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,12 @@ class Expected:
     request_id: str | None
     now: datetime
     skew: timedelta
+    username_attribute: str = ""
+    """The attribute (by its Name) that tells who signs in; empty: the NameID does."""
+    authenticated_after: datetime | None = None
+    """When the request was made that asked to authenticate anew (ForceAuthn); None: an earlier sign-in will do."""
+    encrypted_only: bool = False
+    """Refuse an assertion in clear."""
 
 
 @dataclass(frozen=True)
@@ -160,8 +171,45 @@ def _check_session(judged: Judged) -> str:
     return f"until {end}" if end else "no end is set"
 
 
+def _check_authentication(judged: Judged) -> str:
+    """saml-core-2.0-os 3.4.1: ForceAuthn asks, and only AuthnInstant tells whether it was done."""
+    expected = judged.expected
+    if expected.authenticated_after is None:
+        return "may be earlier than the request"
+    instant = _time(judged.the("saml:AuthnStatement"), "AuthnInstant")
+    if instant < expected.authenticated_after - expected.skew:
+        raise SamlError("authentication", f"was at {instant}, asked for anew at {expected.authenticated_after}")
+    if instant > expected.now + expected.skew:
+        raise SamlError("authentication", f"is to be at {instant}, it is {expected.now}")
+    return f"at {instant}"
+
+
 def _check_name_id(judged: Judged) -> str:
-    return read_name_id(judged.the("saml:Subject/saml:NameID"), judged.expected.sp)
+    """A name that does not last, or none, is enough where an attribute tells who it is."""
+    by_attribute, names = judged.expected.username_attribute, xml.find(judged.assertion, _NAME_ID)
+    if not names:
+        if not by_attribute:
+            raise SamlError("name-id", "there is none, and no attribute is chosen as the username")
+        return "there is none"
+    if names[0].get("Format") == xml.NAME_ID_TRANSIENT and not by_attribute:
+        raise SamlError("name-id", "a transient name differs at every sign-in")
+    return read_name_id(names[0], judged.expected.sp)
+
+
+def _check_username(judged: Judged) -> str:
+    if not judged.expected.username_attribute:
+        return "the NameID"
+    return _username(judged.expected.username_attribute, _attributes(judged.assertion))
+
+
+def _username(attribute: str, attributes: Mapping[str, tuple[str, ...]]) -> str:
+    if attribute not in attributes:
+        raise SamlError("username", f"no attribute {attribute!r}, only {', '.join(attributes) or 'none'}"[:500])
+    values = attributes[attribute]
+    if len(values) != 1:
+        raise SamlError("username", f"the attribute {attribute!r} has {len(values)} values instead of one"[:500])
+    check_readable("username", values[0])
+    return values[0]
 
 
 Rule = Callable[[Judged], str]
@@ -177,27 +225,32 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "not-before": _check_start,
         "not-on-or-after": _check_end,
         "session": _check_session,
+        "authentication": _check_authentication,
         "name-id": _check_name_id,
+        "username": _check_username,
     }
 )
 
 
 def read(judged: Judged) -> Assertion:
     """What the assertion says, once every rule holds."""
-    statement, name = judged.the("saml:AuthnStatement"), judged.the("saml:Subject/saml:NameID")
+    statement = judged.the("saml:AuthnStatement")
+    name = next(iter(xml.find(judged.assertion, _NAME_ID)), _NO_NAME)
+    attributes, by_attribute = _attributes(judged.assertion), judged.expected.username_attribute
     return Assertion(
         id=judged.assertion.get("ID", ""),
         response_id=judged.response.get("ID", ""),
         issuer=judged.expected.idp.entity_id,
         name_id=xml.text(name),
         name_id_format=name.get("Format", xml.NAME_ID_UNSPECIFIED),
-        attributes=MappingProxyType(_attributes(judged.assertion)),
+        attributes=MappingProxyType(attributes),
         in_response_to=judged.response.get("InResponseTo"),
         not_on_or_after=_end(judged) + judged.expected.skew,
         session_not_on_or_after=_optional_time(statement, "SessionNotOnOrAfter"),
         session_index=statement.get("SessionIndex"),
         name_qualifier=name.get("NameQualifier"),
         sp_name_qualifier=name.get("SPNameQualifier"),
+        username=_username(by_attribute, attributes) if by_attribute else xml.text(name),
     )
 
 
@@ -210,17 +263,20 @@ def _optional_time(element: etree._Element, attribute: str) -> datetime | None:
 
 
 def read_name_id(element: etree._Element, sp: ServiceProvider) -> str:
-    """A name that may be compared with user names: nothing invisible or that turns the reading order."""
-    name = xml.text(element)
-    if element.get("Format") == xml.NAME_ID_TRANSIENT:
-        raise SamlError("name-id", "a transient name differs at every sign-in")
+    """A name for us, that may be compared with the one of another message."""
     if element.get("SPNameQualifier", sp.entity_id) != sp.entity_id:
         raise SamlError("name-id", "the name is meant for another service provider")
-    if not name or len(name) > MAX_NAME_ID:
-        raise SamlError("name-id", f"{len(name)} characters, 1 to {MAX_NAME_ID} are allowed")
-    if name != name.strip() or any(unicodedata.category(character) in _UNPRINTABLE for character in name):
-        raise SamlError("name-id", f"{name!a} has blanks at its ends or characters that cannot be seen")
+    name = xml.text(element)
+    check_readable("name-id", name)
     return name
+
+
+def check_readable(reason: str, name: str) -> None:
+    """It may be compared with user names: nothing invisible or that turns the reading order."""
+    if not name or len(name) > MAX_NAME_ID:
+        raise SamlError(reason, f"{len(name)} characters, 1 to {MAX_NAME_ID} are allowed")
+    if name != name.strip() or any(unicodedata.category(character) in _UNPRINTABLE for character in name):
+        raise SamlError(reason, f"{name!a} has blanks at its ends or characters that cannot be seen")
 
 
 def _attributes(assertion: etree._Element) -> dict[str, tuple[str, ...]]:

@@ -234,11 +234,7 @@ def test_wrapping_inside_the_encryption_is_refused(wrap: Callable[[etree._Elemen
 
 @pytest.mark.parametrize(("tweak", "reason"), test_saml_addressing.RULES)
 def test_every_rule_holds_inside_the_encryption(tweak: dict[str, Any], reason: str) -> None:
-    response = decoded(respond(**tweak))
-    if response.find(f"{SAML}Assertion") is None:
-        pytest.skip("nothing left to encrypt")
-
-    assert refusal(sealed(response)) == reason
+    assert refusal(sealed(decoded(respond(**tweak)))) == reason
 
 
 @pytest.mark.parametrize("edit", test_saml_signatures.MALICIOUS)

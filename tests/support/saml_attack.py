@@ -27,9 +27,14 @@ def respond(name_id: str = "alice", **tweaks: Any) -> str:
 
 
 def accept(
-    response: str, request_id: str | None = REQUEST, now: datetime = NOW, trusted: IdentityProvider = TRUSTED
+    response: str,
+    request_id: str | None = REQUEST,
+    now: datetime = NOW,
+    trusted: IdentityProvider = TRUSTED,
+    **choices: Any,
 ) -> Assertion:
-    return accept_response(SP, trusted, response, request_id=request_id, now=now)
+    """`choices`: those of the space, see accept_response."""
+    return accept_response(SP, trusted, response, request_id=request_id, now=now, **choices)
 
 
 def refusal(response: str, **arguments: Any) -> str:

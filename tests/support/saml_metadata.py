@@ -16,7 +16,7 @@ ARTIFACT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Artifact"
 SIMPLE_SIGN = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST-SimpleSign"
 SAML2 = "urn:oasis:names:tc:SAML:2.0:protocol"
 SAML1 = "urn:oasis:names:tc:SAML:1.1:protocol"
-FIRST, SECOND = key_pair("first")[1], key_pair("second")[1]
+FIRST, SECOND, THIRD = (key_pair(name)[1] for name in ("first", "second", "third"))
 _MD = "urn:oasis:names:tc:SAML:2.0:metadata"
 _DS = "http://www.w3.org/2000/09/xmldsig#"
 _FORMATS = ("SAML:1.1:nameid-format:emailAddress", "SAML:2.0:nameid-format:persistent")
@@ -66,15 +66,17 @@ def _formats(p: str = "md:") -> str:
 
 
 def okta() -> Sample:
-    url = "https://acme.okta.test/app/acme_portal_1/exk1/sso/saml"
+    """With single logout switched on, which it offers by both bindings."""
+    base = "https://acme.okta.test/app/acme_portal_1/exk1"
+    url, slo = f"{base}/sso/saml", f"{base}/slo/saml"
     document = (
         '<?xml version="1.0" encoding="UTF-8"?>'
         f'<md:EntityDescriptor entityID="http://www.okta.test/exk1" xmlns:md="{_MD}">'
         f'<md:IDPSSODescriptor WantAuthnRequestsSigned="false" protocolSupportEnumeration="{SAML2}">'
-        f"{_key(FIRST, folded=True)}{_formats()}{_sso(POST, url)}{_sso(REDIRECT, url)}"
-        "</md:IDPSSODescriptor></md:EntityDescriptor>"
+        f"{_key(FIRST, folded=True)}{_slo(POST, slo)}{_slo(REDIRECT, slo)}{_formats()}"
+        f"{_sso(POST, url)}{_sso(REDIRECT, url)}</md:IDPSSODescriptor></md:EntityDescriptor>"
     )
-    return Sample(document, "http://www.okta.test/exk1", url)
+    return Sample(document, "http://www.okta.test/exk1", url, slo_url=slo, slo_binding="HTTP-Redirect")
 
 
 def google() -> Sample:
@@ -173,7 +175,7 @@ def entra() -> Sample:
 
 
 def adfs() -> Sample:
-    """Huge, signed, with four roles, of which the SAML service provider is one."""
+    """Huge, signed, with four roles, of which the SAML service provider is one, and the key that signs next."""
     url, index = "https://adfs.acme.test/adfs/ls/", ' index="0" isDefault="true"'
     document = (
         f'<EntityDescriptor ID="_5b" entityID="http://adfs.acme.test/adfs/services/trust" xmlns="{_MD}">'
@@ -183,7 +185,7 @@ def adfs() -> Sample:
         f"{_key(SECOND, 'encryption', p='')}{_key(FIRST, p='')}{_slo(REDIRECT, url + 'sp', p='')}"
         f"{_service('AssertionConsumerService', POST, url, p='', more=index)}</SPSSODescriptor>"
         f'<IDPSSODescriptor protocolSupportEnumeration="{SAML2}">{_key(SECOND, "encryption", p="")}{_key(FIRST, p="")}'
-        f"{_slo(REDIRECT, url, p='')}{_slo(POST, url, p='')}{_formats('')}"
+        f"{_key(THIRD, p='')}{_slo(REDIRECT, url, p='')}{_slo(POST, url, p='')}{_formats('')}"
         f"{_sso(REDIRECT, url, p='')}{_sso(POST, url, p='')}"
         '<Attribute Name="http://schemas.test/claims/upn" NameFormat="urn:oasis:names:tc:SAML:2.0:attrname-format:uri" '
         'FriendlyName="UPN" xmlns="urn:oasis:names:tc:SAML:2.0:assertion"/></IDPSSODescriptor>'
@@ -194,24 +196,36 @@ def adfs() -> Sample:
         signed,
         "http://adfs.acme.test/adfs/services/trust",
         url,
+        certificates=(FIRST, THIRD),
         slo_url=url,
         slo_binding="HTTP-Redirect",
     )
 
 
 def keycloak() -> Sample:
+    """With names of keys: one that signs, and the one before, which is passive now."""
     url = "http://keycloak:8080/realms/acme/protocol/saml"
-    key = _key(FIRST).replace("<ds:X509Data>", "<ds:KeyName>xYz-1</ds:KeyName><ds:X509Data>")
+    keys = "".join(
+        _key(pem).replace("<ds:X509Data>", f"<ds:KeyName>xYz-{pem[100]}</ds:KeyName><ds:X509Data>")
+        for pem in (FIRST, SECOND)
+    )
     services = "".join(_sso(binding, url) for binding in (POST, REDIRECT, SOAP, ARTIFACT))
     document = (
         f'<md:EntityDescriptor xmlns="{_MD}" xmlns:md="{_MD}" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" '
         f'xmlns:ds="{_DS}" entityID="http://keycloak:8080/realms/acme"><md:IDPSSODescriptor '
-        f'WantAuthnRequestsSigned="true" protocolSupportEnumeration="{SAML2}">{key}'
+        f'WantAuthnRequestsSigned="true" protocolSupportEnumeration="{SAML2}">{keys}'
         f'<md:ArtifactResolutionService Binding="{SOAP}" Location="{url}/resolve" index="0"/>'
         f"{_slo(POST, url)}{_slo(REDIRECT, url)}{_slo(ARTIFACT, url)}{_slo(SOAP, url)}{_formats()}{services}"
         "</md:IDPSSODescriptor></md:EntityDescriptor>"
     )
-    return Sample(document, "http://keycloak:8080/realms/acme", url, slo_url=url, slo_binding="HTTP-Redirect")
+    return Sample(
+        document,
+        "http://keycloak:8080/realms/acme",
+        url,
+        certificates=(FIRST, SECOND),
+        slo_url=url,
+        slo_binding="HTTP-Redirect",
+    )
 
 
 def authentik() -> Sample:

@@ -17,7 +17,7 @@ from saml.metadata import (
 )
 from saml.parties import KeyPair, ServiceProvider
 from tests.support.saml_idp import key_pair
-from tests.support.saml_metadata import SAMPLES
+from tests.support.saml_metadata import SAMPLES, root_of
 
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
 FIRST, SECOND = key_pair("first")[1], key_pair("second")[1]
@@ -77,6 +77,43 @@ def test_ic_6_metadata_of_known_identity_providers_is_read(name: str) -> None:
             sample.slo_binding,
             sample.slo_response_url,
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "roles", "sso", "slo", "keys"),
+    [
+        ("okta", ["IDPSSO"], ["POST", "Redirect"], ["POST", "Redirect"], 1),
+        ("entra", ["Role", "Role", "IDPSSO"], ["Redirect", "POST"], ["Redirect"], 2),
+        ("keycloak", ["IDPSSO"], ["POST", "Redirect", "SOAP", "Artifact"], ["POST", "Redirect", "Artifact", "SOAP"], 2),
+        ("adfs", ["Role", "Role", "SPSSO", "IDPSSO"], ["Redirect", "POST"], ["Redirect", "POST"], 3),
+        ("google", ["IDPSSO"], ["Redirect", "POST"], [], 1),
+        ("onelogin", ["IDPSSO"], ["Redirect", "POST", "SOAP"], ["Redirect"], 1),
+        ("authentik", ["IDPSSO"], ["Redirect", "POST"], ["Redirect", "POST"], 1),
+        ("ping", ["IDPSSO"], ["POST", "Redirect"], ["Artifact", "POST", "Redirect"], 2),
+        (
+            "shibboleth", ["IDPSSO", "AttributeAuthority"], ["AuthnRequest", "POST", "SimpleSign", "Redirect"],
+            ["Redirect", "SimpleSign", "SOAP"], 3,
+        ),
+        ("simplesamlphp", ["IDPSSO"], ["Redirect"], ["Redirect"], 2),
+    ],
+)  # fmt: skip
+def test_what_each_of_them_publishes(name: str, roles: list[str], sso: list[str], slo: list[str], keys: int) -> None:
+    """The samples have what makes these hard to read: other roles, bindings we do not speak, other keys."""
+    root = root_of(SAMPLES[name]().document)
+    role = next(root.iter("{*}IDPSSODescriptor"))
+
+    def bindings(service: str) -> list[str]:
+        return [
+            str(found.get("Binding")).replace("-", ":").rpartition(":")[2] for found in role.iter(f"{{*}}{service}")
+        ]
+
+    found = [etree.QName(child).localname for child in root]
+    assert [tag.removesuffix("Descriptor") for tag in found if tag.endswith("Descriptor")] == roles
+    assert (bindings("SingleSignOnService"), bindings("SingleLogoutService")) == (sso, slo)
+    assert len(list(role.iter("{*}KeyDescriptor"))) == keys
+    assert set(SAMPLES) == {
+        "okta", "entra", "keycloak", "adfs", "google", "onelogin", "authentik", "ping", "shibboleth", "simplesamlphp",
+    }  # fmt: skip
 
 
 def test_one_of_many_entities_may_be_the_identity_provider() -> None:
