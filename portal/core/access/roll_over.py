@@ -38,6 +38,11 @@ def standing(session: Session, space: Space) -> str:
     return ",".join(f"{stage}:{saml_keys.fingerprint(keys[stage].certificate)[:16]}" for stage in sorted(keys))
 
 
+def wanted(session: Session, space: Space) -> str:
+    """What accounts shall hold now, as DeployedProvider keeps it."""
+    return saml_keys.fingerprints(saml_keys.certificates(session, space, _USE))
+
+
 def introduce(
     session: Session,
     actor: Actor,
@@ -62,7 +67,7 @@ def introduce(
         certificate=certificate,
         secret_key=secret_key,
     )
-    return _queue(session, actor, space, queries.behind(space, _wanted(session, space)))
+    return _queue(session, actor, space, queries.behind(space, wanted(session, space)))
 
 
 def switch(
@@ -107,7 +112,7 @@ def repeat(session: Session, actor: Actor, *, space: Space, account_uin: int | N
     _lock(session, space, None)
     if account_uin is not None and session.get(DeployedProvider, (account_uin, space.id)) is None:
         raise NotFound("There is no identity provider of this space in that account.")
-    queued = _queue(session, actor, space, queries.to_repeat(space, _wanted(session, space), account_uin=account_uin))
+    queued = _queue(session, actor, space, queries.to_repeat(space, wanted(session, space), account_uin=account_uin))
     audit.record(
         session,
         actor,
@@ -123,7 +128,7 @@ def repeat(session: Session, actor: Actor, *, space: Space, account_uin: int | N
 
 def left_behind(session: Session, space: Space) -> list[ProviderRow]:
     """The accounts in which the certificate failed, by name, as far as they can be named at all."""
-    return queries.failed(session, space, _wanted(session, space), most=MOST_LEFT_BEHIND)
+    return queries.failed(session, space, wanted(session, space), most=MOST_LEFT_BEHIND)
 
 
 def _lock(session: Session, space: Space, seen: str | None) -> None:
@@ -134,7 +139,7 @@ def _lock(session: Session, space: Space, seen: str | None) -> None:
 
 
 def _check_spread(session: Session, space: Space, without: Sequence[int]) -> None:
-    spread = queries.spread(session, space, _wanted(session, space))
+    spread = queries.spread(session, space, wanted(session, space))
     if spread.waiting:
         raise Conflict(f"The new certificate is still on its way to {spread.waiting} of {spread.total} accounts.")
     if spread.failed > MOST_LEFT_BEHIND:
@@ -150,7 +155,7 @@ def _withdraw(session: Session, actor: Actor, space: Space, stage: KeyStage, oth
     if stage not in saml_keys.by_stage(session, space, _USE):
         raise Conflict(otherwise)
     saml_keys.retire(session, actor, space=space, use=_USE)
-    return _queue(session, actor, space, queries.behind(space, _wanted(session, space)))
+    return _queue(session, actor, space, queries.behind(space, wanted(session, space)))
 
 
 def _queue(session: Session, actor: Actor, space: Space, accounts: Select[Any]) -> int:
@@ -179,7 +184,3 @@ def _queue(session: Session, actor: Actor, space: Space, accounts: Select[Any]) 
         )
     session.flush()
     return len(rows)
-
-
-def _wanted(session: Session, space: Space) -> str:
-    return saml_keys.fingerprints(saml_keys.certificates(session, space, _USE))

@@ -21,12 +21,15 @@ from portal.core.actor import SYSTEM
 from portal.core.cam.models import CamIdentityProvider
 from portal.core.errors import Conflict, Error, Forbidden, NotFound, Stale, Unavailable
 from portal.core.federation import saml_keys
+from portal.core.federation.models import SamlKey
 from portal.core.organization.members import remove_members
 from portal.core.organization.models import Account, Organization
+from portal.migrations import upgrade
 from portal.settings import Settings
 from portal.worker import engine
 from saml.metadata import parse_identity_provider
 from tests.support.make import Make
+from tests.support.migrations import downgrade
 from tests.support.provisioning import Provisioning
 from tests.support.saml_idp import key_pair
 from tests.support.statements import statements
@@ -332,3 +335,16 @@ def test_the_keys_are_shown_with_what_people_compare(house: RollOver) -> None:
     assert (current.stage, new.stage) == ("current", "next")
     assert new.fingerprint.replace(":", "").lower() == saml_keys.fingerprint(NEW[1])
     assert new.not_after > clock.now() + timedelta(days=365)
+
+
+def test_the_migration_remembers_what_stands_in_accounts(house: RollOver, monkeypatch: pytest.MonkeyPatch) -> None:
+    with refusing(monkeypatch, house.bare, Forbidden("Not yours.")):
+        house.grant([house.bare], [house.user("carol")], [house.configuration("writer")])
+        house.work()
+    held = select(DeployedProvider.certificates).order_by(DeployedProvider.account_uin)
+    before = house.rows(held)
+    downgrade(house.database, "0004")
+    upgrade(house.database)
+    assert house.rows(held) == before
+    assert house.spread() == Spread(done=2, waiting=0, failed=1)
+    assert house.rows(select(SamlKey.staged_at)) == house.rows(select(SamlKey.created_at))

@@ -32,7 +32,7 @@ def spread(session: Session, space: Space, wanted: str) -> Spread:
     return Spread(*row)
 
 
-def providers_page(session: Session, space: Space, wanted: str, search: Search) -> Page[ProviderRow]:
+def provider_rows(session: Session, space: Space, wanted: str, search: Search) -> Page[ProviderRow]:
     """Accounts with our identity provider. Sorts: name, updated. Filter: `state`."""
     statement = find(_listed(space, wanted), search, [Member.name_key], DeployedProvider.account_uin)
     if search.filter("state"):
