@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from portal.core import clock
-from portal.core.access import roll_over
+from portal.core.access import queries, roll_over
 from portal.core.actor import Actor
 from portal.core.federation import saml_keys
 from portal.core.federation.models import KeyStage, KeyUse
@@ -44,6 +44,19 @@ def introduce(session: Session, actor: Actor, *, space: Space, secret_key: str, 
         secret_key=secret_key,
         seen=seen,
     )
+
+
+def report(session: Session, space: Space) -> list[str]:
+    """Keys and accounts in lines, for the command line; of the accounts that failed, each with its reason."""
+    spread = queries.spread(session, space, roll_over.wanted(session, space))
+    return [
+        *(f"{key.stage}: {key.fingerprint}, valid until {key.not_after:%Y-%m-%d}" for key in keys(session, space)),
+        f"accounts: {spread.done} up to date, {spread.waiting} waiting, {spread.failed} failed",
+        *(
+            f"failed: {row.account_uin} {row.account_name}: {row.reason or 'no task is under way'}"
+            for row in roll_over.left_behind(session, space)
+        ),
+    ]
 
 
 def _read(pem: str, stage: KeyStage, since: datetime) -> SigningKey:
