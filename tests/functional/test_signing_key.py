@@ -182,6 +182,7 @@ def test_an_account_is_left_behind_with_a_yes_to_its_name(house: House) -> None:
     house.everybody_gets_in()
 
 
+@ON_SQLITE
 def test_a_roll_over_is_given_up(house: House) -> None:
     before = house.certificates()
     house.console.open(f"{PAGE}/introduce").click("Begin a roll-over")
@@ -261,6 +262,7 @@ def test_hundreds_of_accounts_are_counted_listed_in_pages_and_found(house: House
     assert len(seen()) == few
     assert "2 of 122 accounts have exactly the published certificates, 0 get them, 120 failed" in house.console.text
     assert "1–20 of 122" in house.console.text
+    assert "bank" not in house.console.page.find_all("tbody")[1].get_text(), "those that failed come first"
     assert len(seen("?state=Done")) == few
     assert "1–2 of 2" in house.console.text
     house.console.submit("Search", q="extra-077", state="Failed")

@@ -33,12 +33,13 @@ def spread(session: Session, space: Space, wanted: str) -> Spread:
 
 
 def provider_rows(session: Session, space: Space, wanted: str, search: Search) -> Page[ProviderRow]:
-    """Accounts with our identity provider. Sorts: name, updated. Filter: `state`."""
+    """Accounts with our identity provider, those that failed first. Sorts: state, name, updated. Filter: `state`."""
     statement = find(_listed(space, wanted), search, [Member.name_key], DeployedProvider.account_uin)
     if search.filter("state"):
         statement = statement.where(_state(wanted) == search.filter("state"))
-    sorts = {"name": Member.name_key, "updated": DeployedProvider.updated_at}
-    page = paginate(session, statement, search, sorts=sorts, key=DeployedProvider.account_uin)
+    urgent = case({ProviderState.FAILED: 0, ProviderState.WAITING: 1}, value=_state(wanted), else_=2)
+    sorts = {"state": urgent, "name": Member.name_key, "updated": DeployedProvider.updated_at}
+    page = paginate(session, statement, search, sorts=sorts, key=Member.name_key)
     return Page([_row(*row) for row in page.rows], page.total, page.search)
 
 
