@@ -79,10 +79,10 @@ def switch(
     not name; Stale.
     """
     _lock(session, space, seen)
-    if KeyStage.NEXT in saml_keys.by_stage(session, space, _USE):  # otherwise there is nothing to switch to
-        _check_spread(session, space, without)
+    there_is_one = KeyStage.NEXT in saml_keys.by_stage(session, space, _USE)
+    left = _check_spread(session, space, without) if there_is_one else []
     saml_keys.switch(session, actor, space=space, use=_USE)
-    if without:
+    if left:
         audit.record(
             session,
             actor,
@@ -90,7 +90,7 @@ def switch(
             target_type="space",
             target_id=space.id,
             target_name=space.name,
-            details={"accounts": sorted(without)},
+            details={"accounts": left},
         )
 
 
@@ -138,16 +138,19 @@ def _lock(session: Session, space: Space, seen: str | None) -> None:
         raise Stale("The roll-over has gone on since this page was loaded. Look at it again.")
 
 
-def _check_spread(session: Session, space: Space, without: Sequence[int]) -> None:
+def _check_spread(session: Session, space: Space, without: Sequence[int]) -> list[int]:
+    """The accounts that do not know the certificate, all of them named in `without`."""
     spread = queries.spread(session, space, wanted(session, space))
     if spread.waiting:
         raise Conflict(f"The new certificate is still on its way to {spread.waiting} of {spread.total} accounts.")
     if spread.failed > MOST_LEFT_BEHIND:
         raise Conflict(f"The new certificate did not get into {spread.failed} accounts: too many to leave behind.")
-    missing = [row for row in left_behind(session, space) if row.account_uin not in set(without)]
-    if missing:
-        names = ", ".join(row.account_name for row in missing[:5]) + (", ..." if len(missing) > 5 else "")
-        raise Conflict(f"The new certificate did not get into {len(missing)} accounts ({names}).")
+    left = left_behind(session, space) if spread.failed else []
+    unnamed = [row.account_name for row in left if row.account_uin not in set(without)]
+    if unnamed:
+        names = ", ".join(unnamed[:5]) + (", ..." if len(unnamed) > 5 else "")
+        raise Conflict(f"The new certificate did not get into {len(unnamed)} accounts ({names}).")
+    return [row.account_uin for row in left]
 
 
 def _withdraw(session: Session, actor: Actor, space: Space, stage: KeyStage, otherwise: str, seen: str | None) -> int:
