@@ -10,7 +10,6 @@ import threading
 import time
 import urllib.request
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from click.testing import CliRunner
 from sqlalchemy import select, update
 
 from portal.cli import main
+from portal.core import clock
 from portal.core.access.models import DeployedProvider, Task, TaskStatus
 from portal.core.cam.models import CamUser
 from portal.core.database import Database
@@ -292,7 +292,7 @@ def test_a_roll_over_of_the_signing_key_step_by_step(settings: Settings, databas
 @ON_SQLITE
 def test_check_tells_an_expired_signing_key(settings: Settings, database: Database) -> None:
     init(settings)
-    _private_key, certificate = make_key_pair("old", years=1, now=datetime(2020, 1, 1, tzinfo=UTC))
+    _private_key, certificate = make_key_pair("old", years=0, now=clock.now())
     with database.transaction() as session:
         session.execute(update(SamlKey).values(certificate=certificate))
     code, _output, error = run(settings, "check")
