@@ -9,10 +9,11 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from portal import signing
 from portal.core import clock
 from portal.core.database import Database
 from portal.core.errors import Error
-from portal.core.federation.models import IdentityProviderCertificate, SamlKey
+from portal.core.federation.models import IdentityProviderCertificate, KeyStage, SamlKey
 from portal.core.push.models import ScimCredential
 from portal.core.secrets import decrypt
 from portal.core.space.models import Space
@@ -80,6 +81,11 @@ def _expiry_faults(session: Session) -> list[str]:
         if space.sso_enabled and ends and all(end < now for end in ends):
             found.append(
                 f"Space {space.name}: every certificate of the identity provider has expired; nobody can sign in."
+            )
+        if any(key.stage == KeyStage.CURRENT and key.not_after < now for key in signing.keys(session, space)):
+            found.append(
+                f"Space {space.name}: the certificate of the signing key has expired; exchange it: "
+                f"portal saml-key introduce --space {space.name}"
             )
         credentials = session.scalars(
             select(ScimCredential.expires_at).where(ScimCredential.space_id == space.id, ScimCredential.enabled)

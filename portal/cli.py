@@ -318,6 +318,36 @@ def scim_credential_create(space: str, days: int, oauth: bool, token_minutes: in
     click.echo(secret)
 
 
+@main.command("saml-key")
+@click.argument("step", type=click.Choice(["show", "introduce", "switch", "retire", "give-up", "retry"]))
+@_space_option
+@click.option("--without", multiple=True, type=int, help="With switch: an account that may stay behind (its number).")
+def saml_key(step: str, space: str, without: tuple[int, ...]) -> None:
+    """The key that signs log-ins to accounts: show it, or take the next STEP of a roll-over."""
+    from portal import signing
+    from portal.core.access import roll_over
+    from portal.core.space.queries import find
+
+    settings = _settings()
+    with _work(settings) as session:
+        found = find(session, space)
+        asked: dict[str, Any] = {"space": found}
+        actor = _space_actor(session, found.organization_id)
+        if step == "introduce":
+            signing.introduce(session, actor, secret_key=settings.secret_key, **asked)
+        elif step == "switch":
+            roll_over.switch(session, actor, without=without, **asked)
+        elif step != "show":
+            verbs: dict[str, Any] = {
+                "retire": roll_over.retire,
+                "give-up": roll_over.give_up,
+                "retry": roll_over.repeat,
+            }
+            verbs[step](session, actor, **asked)
+        lines = signing.report(session, found)
+    click.echo("\n".join(lines))
+
+
 def _organization(session: Session, name: str | None) -> Organization:
     statement = select(Organization)
     if name:

@@ -11,6 +11,9 @@ from lxml import etree
 from saml import signatures, xml
 from saml.service_provider import new_id
 
+MAX_RESPONSE = 100_000
+"""Characters of base64 that the clouds take at most (AssumeRoleWithSAML)."""
+
 _PREFIXES = {prefix: xml.NAMESPACES[prefix] for prefix in ("samlp", "saml")}
 _EARLIER = timedelta(minutes=1)
 _CLASS = "urn:oasis:names:tc:SAML:2.0:ac:classes:unspecified"
@@ -37,7 +40,7 @@ def issue_response(
     Assertion and Response are both signed with RSA-SHA256; one bearer confirmation, one audience; valid from
     a minute back until `lifetime` from now. Leave `in_response_to` None when nobody asked (IdP-initiated).
     `session_not_on_or_after` ends the session at the other side. Raises ValueError for characters that XML
-    cannot carry (control characters, lone surrogates) in any value.
+    cannot carry (control characters, lone surrogates) in any value, and for values too long for MAX_RESPONSE.
     """
     issued = xml.write_time(now)
     until = xml.write_time(now + lifetime)
@@ -72,7 +75,10 @@ def issue_response(
         _add_attributes(assertion, attributes)
     signatures.sign(assertion, private_key, certificate)
     signatures.sign(response, private_key, certificate)
-    return base64.b64encode(etree.tostring(response, encoding="utf-8")).decode()
+    encoded = base64.b64encode(etree.tostring(response, encoding="utf-8")).decode()
+    if len(encoded) > MAX_RESPONSE:
+        raise ValueError(f"the response has {len(encoded)} characters, at most {MAX_RESPONSE} are taken")
+    return encoded
 
 
 def _add(parent: etree._Element, name: str, *, text: str | None = None, **attributes: str) -> etree._Element:

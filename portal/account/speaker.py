@@ -9,21 +9,22 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
+from portal.clouds.sites import SITES
 from portal.core import clock
 from portal.core.cam import providers, roles, users
 from portal.core.cam.models import CamIdentityProvider, CamRole, CamUser
 from portal.core.errors import Forbidden
 from saml.errors import SamlError
+from saml.issuing import MAX_RESPONSE
 from saml.metadata import parse_identity_provider
 from saml.service_provider import Assertion, ServiceProvider, accept_response
 
-ROLE = "https://cloud.tencent.com/SAML/Attributes/Role"
-ROLE_SESSION_NAME = "https://cloud.tencent.com/SAML/Attributes/RoleSessionName"
-SOURCE_IDENTITY = "https://cloud.tencent.com/SAML/Attributes/SourceIdentity"
+_SITE = SITES["local"]
+ROLE, ROLE_SESSION_NAME = _SITE.role_attribute, _SITE.session_name.attribute
+SOURCE_IDENTITY = _SITE.person_attribute or ""
 
 _NAME = r"[A-Za-z0-9+=.@_-]{1,128}"
 _ROLE_VALUE = re.compile(rf"qcs::cam::uin/([0-9]+):roleName/({_NAME}),qcs::cam::uin/([0-9]+):saml-provider/({_NAME})")
-_SESSION_NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
 _SOURCE_IDENTITY = re.compile(r"[A-Za-z0-9+=,.@_-]{2,64}")
 
 
@@ -46,6 +47,8 @@ def hear(session: Session, account_uin: int, saml_response: str, *, base_url: st
 
     Raises SamlError when no identity provider of the account vouches for it, Forbidden when one does, but in vain.
     """
+    if len(saml_response) > MAX_RESPONSE:
+        raise SamlError("size", f"{len(saml_response)} characters of base64, at most {MAX_RESPONSE} are taken")
     entity_id = f"{base_url}/accounts/{account_uin}"
     service = ServiceProvider(entity_id=entity_id, acs_url=f"{entity_id}/saml/acs")
     provider, assertion = _verify(session, account_uin, service, saml_response, skew)
@@ -53,8 +56,8 @@ def hear(session: Session, account_uin: int, saml_response: str, *, base_url: st
     if ROLE in assertion.attributes:
         role = _role(session, provider, _only(assertion.attributes, ROLE), audience=entity_id)
         name = _only(assertion.attributes, ROLE_SESSION_NAME)
-        if not _SESSION_NAME.fullmatch(name):
-            raise Forbidden("RoleSessionName has other characters than letters, digits and + = , . @ _ -")
+        if not _SITE.session_name.allows(name):
+            raise Forbidden("RoleSessionName is not 2 to 32 letters, digits and + = , . @ _ -")
         return Speaker(role, name, provider, assertion, person)
     user = _user(session, provider, assertion.name_id)
     return Speaker(user, assertion.name_id, provider, assertion, person)

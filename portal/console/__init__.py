@@ -20,6 +20,7 @@ AREAS = (
     "groups",
     "adoption",
     "sso",
+    "signing_key",
     "scim",
     "guard",
     "scim_log",

@@ -13,7 +13,7 @@ from flask_login import current_user
 from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
-from portal import addresses
+from portal import addresses, signing
 from portal.activation import activate_space
 from portal.console import blueprint
 from portal.console.scope import actor, organization, space
@@ -61,7 +61,7 @@ def overview_page() -> str:
         counts=counts,
         people=people,
         organization=members.counts(db(), organization()),
-        steps=_steps(space(), idp, people, counts),
+        steps=[*_steps(space(), idp, people, counts), *_signing_steps()],
     )
 
 
@@ -124,3 +124,15 @@ def _steps(of: Space, idp: TrustedIdentityProvider | None, people: dict[str, int
     if counts.tasks_failed:
         steps.append(Step(_("Look at failed tasks"), _("Retry them or remove their cause."), tasks))
     return steps
+
+
+def _signing_steps() -> list[Step]:
+    """The key that signs log-ins to accounts: to be exchanged, or in the middle of that."""
+    keys, url = signing.keys(db(), space()), url_for("console.signing_key")
+    if len(keys) > 1:
+        return [Step(_("Go on with the roll-over of the signing key"), _("See which accounts are ready."), url)]
+    if any(key.not_after <= clock.now() + EXPIRY_WARNING for key in keys):
+        return [
+            Step(_("Exchange the signing key"), _("Its certificate runs out soon; clouds may refuse it then."), url)
+        ]
+    return []

@@ -29,16 +29,18 @@ from saml.issuing import issue_response
 def log_in_with_role(uin: int, configuration_id: str) -> Any:
     user = current_user.user
     entry = authorizations.entry(db(), user, account_uin=uin, configuration_id=configuration_id)
+    lasting = timedelta(seconds=entry.deployment.session_duration)
     sign_on = sites.sign_on_as_role(
         entry.account,
         base_url=_settings().base_url,
         role=entry.deployment.role_name,
         provider=entry.deployment.provider_name,
         user=user,
+        duration=lasting,
     )
-    _remember(entry.account, configuration_id, timedelta(seconds=entry.deployment.session_duration))
+    _remember(entry.account, configuration_id, lasting)
     _record(entry.account, role=entry.deployment.role_name)
-    return _post(entry.account, sign_on, name_id=user.user_name, relay_state=entry.configuration.relay_state)
+    return _post(entry.account, sign_on, lasting, relay_state=entry.configuration.relay_state)
 
 
 @blueprint.post(f"/home/accounts/{UIN}/user/login")
@@ -46,26 +48,30 @@ def log_in_with_role(uin: int, configuration_id: str) -> Any:
 def log_in_with_user(uin: int) -> Any:
     entry = syncs.user_entry(db(), current_user.user, account_uin=uin)
     name = entry.synced_user.cam_user_name
-    sign_on = sites.sign_on_as_user(entry.account, base_url=_settings().base_url, user=current_user.user)
-    _remember(entry.account, None, timedelta(hours=_settings().employee_session_hours))
+    lasting = timedelta(hours=_settings().employee_session_hours)
+    sign_on = sites.sign_on_as_user(entry.account, base_url=_settings().base_url, user=current_user.user, name=name)
+    _remember(entry.account, None, lasting)
     _record(entry.account, cam_user=name)
-    return _post(entry.account, sign_on, name_id=name)
+    return _post(entry.account, sign_on, lasting)
 
 
-def _post(account: Account, sign_on: SignOn, *, name_id: str, relay_state: str = "") -> str:
-    settings, space = _settings(), current_user.space
+def _post(account: Account, sign_on: SignOn, lasting: timedelta, *, relay_state: str = "") -> str:
+    """Whatever the account itself allows, no session outlasts what was remembered of it here."""
+    settings, space, now = _settings(), current_user.space, clock.now()
     private_key, certificate = saml_keys.signing_key(db(), space, secret_key=settings.secret_key)
     response = issue_response(
         issuer=addresses.issuer(settings.base_url, space.name),
         recipient=sign_on.acs_url,
         audience=sign_on.audience,
-        name_id=name_id,
+        name_id=sign_on.name_id,
+        name_id_format=sign_on.name_id_format,
         attributes=sign_on.attributes,
         in_response_to=None,
         private_key=private_key,
         certificate=certificate,
-        now=clock.now(),
+        now=now,
         lifetime=sessions.ANSWER_LIFETIME,
+        session_not_on_or_after=now + sessions.ANSWER_LIFETIME + lasting,
     )
     fields = {"SAMLResponse": response} | ({"RelayState": relay_state} if relay_state else {})
     return post_to(sign_on.acs_url, fields, _("Continue to %(account)s", account=account.name))

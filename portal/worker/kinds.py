@@ -1,4 +1,4 @@
-"""What every kind of task must be able to say; `roles`, `users` and `sessions` are the families."""
+"""What every kind of task must be able to say; `roles`, `users`, `sessions` and `providers` are the families."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from portal import addresses
 from portal.clouds import Connector
-from portal.core import audit
-from portal.core.access.models import Deployment, SyncedUser, Task
+from portal.core import audit, clock
+from portal.core.access.models import DeployedProvider, Deployment, SyncedUser, Task
 from portal.core.actor import SYSTEM
 from portal.core.errors import Conflict, Invalid
 from portal.core.federation import saml_keys
@@ -51,6 +51,7 @@ class Provider:
     name: str
     entity_id: str
     metadata_xml: str
+    certificates: str
     space_id: str
     space_name: str
 
@@ -63,15 +64,39 @@ class Provider:
             managed_by=self.space_id,
         )
 
+    def record(self, session: Session, task: Task) -> None:
+        expect_provider(session, task)
+        row = session.get_one(DeployedProvider, (task.account_uin, task.space_id))
+        row.certificates, row.updated_at = self.certificates, clock.now()
+
+
+def expect_provider(session: Session, task: Task) -> None:
+    """Planned to be put into the account: from now on it may be there, whatever becomes of the task."""
+    if session.get(DeployedProvider, (task.account_uin, task.space_id)) is None:
+        session.add(DeployedProvider(account_uin=task.account_uin, space_id=task.space_id, certificates=""))
+        session.flush()
+
+
+def forget_provider(session: Session, task: Task) -> None:
+    """It was taken out of the account."""
+    row = session.get(DeployedProvider, (task.account_uin, task.space_id))
+    if row is not None:
+        session.delete(row)
+
 
 def provider_of(session: Session, space: Space, *, base_url: str) -> Provider:
-    """Its metadata names every key of the space, so that a new one is trusted before it signs."""
+    """Its metadata names every key of the space, so that a new one is trusted before it signs.
+
+    Until the plan is committed no roll-over begins or goes on: it finds this account, or we find its certificate.
+    """
+    session.execute(select(Space.id).where(Space.id == space.id).with_for_update(read=True))
     certificates = saml_keys.certificates(session, space)
     if not certificates:
         raise Invalid(f"Space {space.name} has no signing key.")
     entity_id = addresses.issuer(base_url, space.name)
     metadata = addresses.issuer_metadata(base_url, space.name, certificates)
-    return Provider(space.provider_name, entity_id, metadata, space.id, space.name)
+    known_by = saml_keys.fingerprints(certificates)
+    return Provider(space.provider_name, entity_id, metadata, known_by, space.id, space.name)
 
 
 def check_member(session: Session, task: Task) -> None:

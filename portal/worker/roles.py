@@ -28,7 +28,18 @@ from portal.core.actor import SYSTEM
 from portal.core.directory.models import Group, User
 from portal.core.errors import Conflict, NotFound
 from portal.core.space.models import Space
-from portal.worker.kinds import Keep, Kind, Provider, Work, check_member, is_last, provider_of, record
+from portal.worker.kinds import (
+    Keep,
+    Kind,
+    Provider,
+    Work,
+    check_member,
+    expect_provider,
+    forget_provider,
+    is_last,
+    provider_of,
+    record,
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,7 @@ class Deploy:
         connector.ensure_role(self.role)
 
     def record(self, session: Session, task: Task) -> str:
+        self.provider.record(session, task)
         deployment = deployment_of(session, task, lock=True)
         if deployment is not None:  # nobody removes it while we hold the account
             deployment.deployed_revision = self.revision
@@ -115,6 +127,8 @@ class Undeploy:
         deployment = deployment_of(session, task, lock=True)
         if deployment is not None:
             session.delete(deployment)
+        if self.provider_name:
+            forget_provider(session, task)
         details = {"role": self.role_name, "identity_provider": self.provider_name}
         _record(session, task, "deployment.undeployed", details=details)
         return ""
@@ -141,6 +155,7 @@ def plan_deploy(session: Session, task: Task, *, base_url: str) -> Deploy:
     elif deployment.status != DeploymentStatus.UNDEPLOYING:
         deployment.status, deployment.updated_at = DeploymentStatus.DEPLOYING, clock.now()
     session.flush()
+    expect_provider(session, task)
     role = RoleSpec(
         name=configuration.role_name,
         description=f"Permission configuration {configuration.name} of Identity Center space {space.name}",

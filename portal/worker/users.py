@@ -28,7 +28,18 @@ from portal.core.access.picking import chunks
 from portal.core.directory.models import Membership, User
 from portal.core.errors import Conflict, Error, Unavailable
 from portal.core.space.models import Space
-from portal.worker.kinds import Keep, Kind, Provider, Work, check_member, is_last, provider_of, record
+from portal.worker.kinds import (
+    Keep,
+    Kind,
+    Provider,
+    Work,
+    check_member,
+    expect_provider,
+    forget_provider,
+    is_last,
+    provider_of,
+    record,
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,8 @@ class Add:
                 self.failed.append(f"{user.user_name}: {error.message}")
 
     def record(self, session: Session, task: Task) -> str:
+        if self.users:
+            self.provider.record(session, task)
         names = {user.user_id: user.user_name for user in self.users}
         for user_id, cam_user_name in self.made.items():
             session.merge(
@@ -124,6 +137,8 @@ class Remove:
         for user_id in self.gone:
             details = {"cam_user": names[user_id], "deletion": self.deletion_strategy, "user_sync": task.sync_id}
             record(session, task, "user_sync.removed", target=("user", user_id, names[user_id]), details=details)
+        if self.provider_name and not self.failed:
+            forget_provider(session, task)
         if self.ends_sync and not self.failed:
             session.execute(delete(UserSync).where(UserSync.id == self.ends_sync))
         return _reasons(self.failed)
@@ -183,6 +198,8 @@ def _add(session: Session, task: Task, sync: UserSync | None, people: list[Any],
                 .order_by(User.number)
             )
         ]
+    if users:
+        expect_provider(session, task)
     strategy = DuplicationStrategy(sync.duplication_strategy) if sync else DuplicationStrategy.KEEP_BOTH
     return Add(provider_of(session, space, base_url=base_url), users, strategy, sync.id if sync else None)
 

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import xmlsec
 from lxml import etree
 
+from portal.clouds.sites import sign_on_as_role
 from portal.core import clock
+from portal.core.directory.models import User
+from portal.core.organization.models import Account
 from saml.issuing import issue_response
 from saml.service_provider import accept_response
 from tests.benchmarks.saml import SP, library_validation
@@ -16,18 +21,30 @@ pytestmark = pytest.mark.benchmark
 def test_issuing_a_role_response(compare) -> None:  # type: ignore[no-untyped-def]
     """Floor: two bare signatures of xmlsec over a document of that size."""
     private, certificate = key_pair("bench")
+    account, user = Account(uin=100001, name="shop", cloud="local"), User(id="u-alice", user_name="alice")
 
     def ours() -> object:
+        lasting = timedelta(hours=1)
+        sign_on = sign_on_as_role(
+            account,
+            base_url="https://ic.example.com",
+            role="TencentCloudSSO-Reader",
+            provider="TencentReservedSSO-z-000000000001",
+            user=user,
+            duration=lasting,
+        )
         return issue_response(
             issuer="https://ic.example.com/saml/acme/idp-metadata",
-            recipient="https://ic.example.com/accounts/1/saml/acs",
-            audience="https://ic.example.com/accounts/1",
-            name_id="alice",
-            attributes={"https://cloud.tencent.com/SAML/Attributes/RoleSessionName": ["alice"]},
+            recipient=sign_on.acs_url,
+            audience=sign_on.audience,
+            name_id=sign_on.name_id,
+            name_id_format=sign_on.name_id_format,
+            attributes=sign_on.attributes,
             in_response_to=None,
             private_key=private,
             certificate=certificate,
             now=clock.now(),
+            session_not_on_or_after=clock.now() + lasting,
         )
 
     key = xmlsec.Key.from_memory(private, xmlsec.KeyFormat.PEM)

@@ -115,7 +115,14 @@ def test_pages_of_the_administrator_have_no_violation(auditor: Auditor, page: Pa
     auditor.open(f"{site.url}/console/login")
     sign_in_at_console(page, site.url)
     auditor.look()
-    for path in ("sso", "sso/identity-provider", "sso/identity-provider?method=manual", "sso/switch"):
+    for path in (
+        "sso",
+        "sso/identity-provider",
+        "sso/identity-provider?method=manual",
+        "sso/switch",
+        "sso/signing-key",
+        "sso/signing-key/introduce",
+    ):
         auditor.open(f"/console/{path}")
     for path in ("scim", "scim/switch", "scim/guard", "scim/guard/open", "scim/credentials/create"):
         auditor.open(f"/console/{path}")

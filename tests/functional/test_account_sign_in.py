@@ -15,7 +15,7 @@ from portal.core.actor import SYSTEM
 from portal.core.audit import AuditEvent
 from portal.core.cam import roles, users
 from portal.core.cam.models import CamRole, CamSeenAssertion, CamSession
-from saml.issuing import issue_response
+from saml.issuing import MAX_RESPONSE, issue_response
 from tests.support.account import BASE_URL, ROLE, ROLE_SESSION_NAME, OpenAccount
 from tests.support.browser import Browser
 from tests.support.make import Make
@@ -225,8 +225,9 @@ REFUSALS: dict[str, tuple[Build, str]] = {
         lambda a: a.response(attributes={ROLE: a.attributes()[ROLE]}),
         "RoleSessionName has 0 values",
     ),
-    "a bad session name": (lambda a: a.response(attributes=a.attributes(who="<b>")), "RoleSessionName has other"),
-    "a long session name": (lambda a: a.response(attributes=a.attributes(who="x" * 65)), "RoleSessionName has other"),
+    "a bad session name": (lambda a: a.response(attributes=a.attributes(who="<b>")), "RoleSessionName is not"),
+    "a long session name": (lambda a: a.response(attributes=a.attributes(who="x" * 33)), "RoleSessionName is not"),
+    "a short session name": (lambda a: a.response(attributes=a.attributes(who="x")), "RoleSessionName is not"),
     "an unknown CAM user": (lambda a: a.response("nobody", attributes={}), "no CAM user nobody"),
     "the account's own CAM user": (_of_the_accounts_own_user, "not synchronized"),
     "a CAM user in other letters": (_other_case, "no CAM user AMY"),
@@ -245,6 +246,36 @@ def test_what_no_provider_of_the_account_vouches_for_is_refused_and_not_audited(
 ) -> None:
     build, reason = IGNORED[case]
     ignored(open_account, browser, build(open_account), reason)
+
+
+def test_session_names_and_responses_of_the_greatest_length_are_taken(
+    open_account: OpenAccount, browser: Browser, app: Flask
+) -> None:
+    for who in ("x" * 32, "xy"):
+        open_account.enter(browser, open_account.response(attributes=open_account.attributes(who=who)))
+        assert who in browser.text
+    for length, takes in ((60_000, True), (80_000, False)):
+        response = open_account.response(attributes=open_account.attributes() | {"urn:x": ["x" * length]})
+        assert (len(response) <= MAX_RESPONSE) is takes
+        if takes:
+            open_account.enter(Browser(app), response)
+        else:
+            ignored(open_account, Browser(app), response, "size")
+
+
+@pytest.mark.parametrize("minutes", [15, 600])
+def test_no_session_lasts_longer_than_role_and_response_allow(
+    open_account: OpenAccount, browser: Browser, minutes: int
+) -> None:
+    """The role allows an hour."""
+    end = (clock.now() + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    response = open_account.response(
+        edit=lambda tree: next(tree.iter("{*}AuthnStatement")).set("SessionNotOnOrAfter", end)
+    )
+    open_account.enter(browser, response)
+    (opened,) = sessions_in(open_account)
+    lasts = (opened.expires_at - opened.started_at).total_seconds()
+    assert lasts == pytest.approx(min(minutes, 60) * 60, abs=10)
 
 
 def test_a_response_is_taken_once(open_account: OpenAccount, browser: Browser, app: Flask) -> None:

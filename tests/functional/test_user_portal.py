@@ -188,6 +188,31 @@ def test_ic_17_the_account_takes_the_response_once(
     browser.post(form["action"], {"SAMLResponse": form["SAMLResponse"]}, status=403)
 
 
+def test_ic_17_an_account_of_another_cloud_gets_what_that_cloud_asks_for(
+    browser: Browser, make: Make, access: Access, alice: User, production: Account
+) -> None:
+    configuration = access.configuration("Reader")
+    access.open_role(alice, production, configuration)
+    access.open_user(alice, production)
+    with make.transaction() as session:
+        session.execute(update(Account).values(cloud="aws"))
+    browser.open("/home")
+    form = log_in(browser, f"/home/accounts/{production.uin}/roles/{configuration.id}/login")
+    assert form["action"] == "https://signin.aws.amazon.com/saml"
+    assert "form-action 'self' https://signin.aws.amazon.com" in browser.response.headers["Content-Security-Policy"]
+    provider = parse_identity_provider(browser.client.get("/saml/acme/idp-metadata").get_data())
+    cloud = ServiceProvider("urn:amazon:webservices", form["action"])
+    assertion = accept_response(cloud, provider, form["SAMLResponse"], request_id=None, now=datetime.now(UTC))
+    assert assertion.attributes["https://aws.amazon.com/SAML/Attributes/SessionDuration"] == ("3600",)
+    assert assertion.attributes["https://aws.amazon.com/SAML/Attributes/RoleSessionName"] == ("alice",)
+    assert assertion.session_not_on_or_after is not None
+    assert 3600 <= (assertion.session_not_on_or_after - datetime.now(UTC)).total_seconds() <= 3600 + 120
+    browser.open("/home?tab=users")
+    token = browser.page.find("input", attrs={"name": "csrf_token"})["value"]
+    browser.post(f"/home/accounts/{production.uin}/user/login", {"csrf_token": token}, status=400)
+    assert "takes no sign-on as a user" in browser.text
+
+
 def test_ic_17_the_right_is_checked_when_the_button_is_pressed(
     browser: Browser, make: Make, access: Access, alice: User, production: Account
 ) -> None:

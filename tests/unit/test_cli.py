@@ -15,16 +15,20 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal.cli import main
+from portal.core import clock
+from portal.core.access.models import DeployedProvider, Task, TaskStatus
 from portal.core.cam.models import CamUser
 from portal.core.database import Database
+from portal.core.federation.models import SamlKey
 from portal.core.push.models import ScimCredential, ScimRequest
 from portal.core.secrets import hash_token
 from portal.core.space.models import Space
 from portal.migrations import is_current
 from portal.settings import Settings
+from saml.keys import make_key_pair
 from tests.support.make import Make
 from tests.support.processes import free_port, portal, running, status, wait_for
 from tests.support.saml_idp import TestIdp
@@ -283,6 +287,45 @@ def test_check_says_that_all_is_sound(settings: Settings) -> None:
     code, output, error = run(settings, "check", PORTAL_BASE_URL="https://ic.example.com")
     assert (code, error) == (0, "")
     assert output.endswith("The configuration is sound.\n")
+
+
+@ON_SQLITE
+def test_a_roll_over_of_the_signing_key_step_by_step(settings: Settings, database: Database) -> None:
+    init(settings)
+    accounts = "accounts: 0 up to date, 0 waiting, 0 failed"
+    first = run(settings, "saml-key", "show", "--space", "acme")[1].splitlines()
+    assert re.fullmatch(r"current: [0-9A-F:]{95}, valid until \d{4}-\d\d-\d\d", first[0])
+    assert first[1:] == [accounts]
+    code, _output, error = run(settings, "saml-key", "switch", "--space", "acme")
+    assert (code, error) == (1, "There is no new key to switch to.\n")
+    assert run(settings, "saml-key", "introduce", "--space", "acme")[0] == 0
+    with database.transaction(write=False) as session:
+        space = session.scalars(select(Space)).one()
+    shop = Make(database, settings.secret_key).account(space, "shop")
+    with database.transaction() as session:
+        session.add(DeployedProvider(account_uin=shop.uin, space_id=space.id, certificates=""))
+    code, _output, error = run(settings, "saml-key", "switch", "--space", "acme")
+    assert (code, error) == (1, "The new certificate did not get into 1 accounts (shop).\n")
+    assert "accounts: 0 up to date, 1 waiting" in run(settings, "saml-key", "retry", "--space", "acme")[1]
+    with database.transaction() as session:
+        session.execute(update(Task).values(status=TaskStatus.FAILED, reason="No answer."))
+    number = str(shop.uin)
+    code, output, _error = run(settings, "saml-key", "switch", "--space", "acme", "--without", number)
+    assert code == 0
+    assert output.splitlines()[1].replace("previous", "current") == first[0]
+    assert output.splitlines()[-1] == f"failed: {number} shop: No answer."
+    assert "previous" not in run(settings, "saml-key", "retire", "--space", "acme")[1]
+
+
+@ON_SQLITE
+def test_check_tells_an_expired_signing_key(settings: Settings, database: Database) -> None:
+    init(settings)
+    _private_key, certificate = make_key_pair("old", years=0, now=clock.now())
+    with database.transaction() as session:
+        session.execute(update(SamlKey).values(certificate=certificate))
+    code, _output, error = run(settings, "check")
+    assert code == 2
+    assert "the certificate of the signing key has expired" in error
 
 
 @ON_SQLITE

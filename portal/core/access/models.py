@@ -167,6 +167,29 @@ class SyncedUser(Base):
     synced_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
+class ProviderState(enum.StrEnum):
+    """Whether an account has the certificates that are published; worked out, not stored."""
+
+    DONE = "Done"
+    WAITING = "Waiting"
+    FAILED = "Failed"
+
+
+class DeployedProvider(Base):
+    """Deployed state: our identity provider in an account, by which the account believes what we sign.
+
+    `certificates` are the fingerprints (hexadecimal, in order, with blanks between) that its metadata holds there;
+    empty while nobody knows whether it got there. The row is written before the account is touched.
+    """
+
+    __tablename__ = "deployed_providers"
+
+    account_uin: Mapped[int] = mapped_column(ForeignKey("accounts.uin"), primary_key=True)
+    space_id: Mapped[str] = mapped_column(ForeignKey("spaces.id"), primary_key=True, index=True)
+    certificates: Mapped[str] = mapped_column(Text, default="")
+    updated_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
 class OpenedSession(Base):
     """That a user logged in to an account from here, and until when a session of that may last there.
 
@@ -195,6 +218,7 @@ class TaskType(enum.StrEnum):
     SYNC_USER_ADDED = "AddUserToGroup"
     SYNC_USER_REMOVED = "RemoveUserFromGroup"
     END_SESSIONS = "EndSessions"
+    UPDATE_PROVIDER = "UpdateSAMLProvider"
 
 
 class TaskStatus(enum.StrEnum):

@@ -11,6 +11,7 @@ from portal.core.access.models import (
     DeploymentStatus,
     DuplicationStrategy,
     PrincipalType,
+    ProviderState,
     SyncStatus,
 )
 
@@ -174,3 +175,27 @@ class Counts:
     synced_users: int
     tasks_open: int
     tasks_failed: int
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How many accounts have the certificates that are published, get them, and did not get them."""
+
+    done: int
+    waiting: int
+    failed: int
+
+    @property
+    def total(self) -> int:
+        return self.done + self.waiting + self.failed
+
+
+@dataclass(frozen=True)
+class ProviderRow:
+    """Our identity provider in an account; `reason` is what the newest task says that has not done it."""
+
+    account_uin: int
+    account_name: str
+    state: ProviderState
+    reason: str
+    updated_at: datetime

@@ -68,11 +68,7 @@ def retry(session: Session, actor: Actor, *, space: Space, task: Task) -> Task:
     restore = _RESTORE.get(TaskType(task.type))
     if restore:
         restore(session, task)
-    task.status, task.reason, task.attempts = TaskStatus.QUEUED, "", 0
-    task.not_before, task.started_at, task.ended_at = clock.now(), None, None
-    task.claim = task.claim_until = None
-    task.actor_name = actor.name
-    session.info.setdefault("queued", []).append(task.id)
+    requeue(session, actor, task)
     audit.record(
         session,
         actor,
@@ -84,6 +80,15 @@ def retry(session: Session, actor: Actor, *, space: Space, task: Task) -> Task:
     )
     flush_or(session, Conflict("This exists by now; there is nothing to run again."))
     return task
+
+
+def requeue(session: Session, actor: Actor, task: Task) -> None:
+    """A failed task begins anew."""
+    task.status, task.reason, task.attempts = TaskStatus.QUEUED, "", 0
+    task.not_before, task.started_at, task.ended_at = clock.now(), None, None
+    task.claim = task.claim_until = None
+    task.actor_name = actor.name
+    session.info.setdefault("queued", []).append(task.id)
 
 
 def _restore_grant(session: Session, task: Task) -> None:

@@ -125,7 +125,7 @@ class KeyStage(enum.StrEnum):
 
 
 class SamlKey(Base):
-    """A key pair of a space; the private part is encrypted at rest. One per use and stage."""
+    """A key pair of a space; the private part is encrypted at rest. One per use and stage, `staged_at` since when."""
 
     __tablename__ = "saml_keys"
     __table_args__ = (UniqueConstraint("space_id", "use", "stage"),)
@@ -137,6 +137,7 @@ class SamlKey(Base):
     sealed_private_key: Mapped[str] = mapped_column(Text)
     certificate: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    staged_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
 class SignInPurpose(enum.StrEnum):

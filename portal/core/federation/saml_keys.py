@@ -7,12 +7,15 @@ retire      the old pair is published no more                  previous
 
 from __future__ import annotations
 
+import hashlib
+import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Select, case, select
 from sqlalchemy.orm import Session
 
-from portal.core import audit, secrets
+from portal.core import audit, clock, secrets
 from portal.core.actor import Actor
 from portal.core.database import flush_or
 from portal.core.errors import Conflict, Unavailable
@@ -86,7 +89,7 @@ def switch(session: Session, actor: Actor, *, space: Space, use: KeyUse) -> None
         raise Conflict("There is no new key to switch to.")
     for stage, after in ((KeyStage.CURRENT, KeyStage.PREVIOUS), (KeyStage.NEXT, KeyStage.CURRENT)):
         if stage in keys:
-            keys[stage].stage = after
+            keys[stage].stage, keys[stage].staged_at = after, clock.now()
             session.flush()
     _record(session, actor, space, use, "saml_key.switch")
 
@@ -130,6 +133,16 @@ def open_keys(session: Session, space: Space, *, secret_key: str, use: KeyUse) -
 def certificates(session: Session, space: Space, use: KeyUse = KeyUse.ISSUING) -> list[str]:
     """The certificates (PEM) of all keys of that use, the one in use first: what the metadata shows."""
     return [key.certificate for key in session.scalars(_keys(space, use))]
+
+
+def fingerprint(certificate: str) -> str:
+    """SHA-256 of the DER form, hexadecimal."""
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest()
+
+
+def fingerprints(published: Sequence[str]) -> str:
+    """Of several certificates, whichever of them signs: how DeployedProvider keeps what an account holds."""
+    return " ".join(sorted(fingerprint(certificate) for certificate in published))
 
 
 def _keys(space: Space, use: KeyUse) -> Select[SamlKey]:

@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select, union_all, update
 from sqlalchemy.orm import Session
 
 from portal.core import audit, limits
-from portal.core.access.models import Authorization, Deployment, SyncedUser, UserSync
+from portal.core.access.models import Authorization, DeployedProvider, Deployment, SyncedUser, UserSync
 from portal.core.actor import Actor
 from portal.core.cam import roles
 from portal.core.database import flush_or
@@ -122,6 +122,7 @@ def remove_members(
                 f"{row.name} cannot be removed: the Identity Center still has {', '.join(held[row.uin])} "
                 "there. Remove these first."
             )
+    session.execute(delete(DeployedProvider).where(DeployedProvider.account_uin.in_(uins)))
     session.execute(delete(Member).where(Member.account_uin.in_(uins)))
     for row in rows:
         _record(session, actor, "member.remove", organization, row.uin, row.name, department=row.department_name)

@@ -11,14 +11,17 @@ import pytest
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
-from portal.core.access import authorizations, configurations, deployments, syncs, tasks
-from portal.core.access.models import Authorization, Configuration, Task, TaskStatus
+from portal.core.access import authorizations, configurations, deployments, roll_over, syncs, tasks
+from portal.core.access.models import Authorization, Configuration, DeployedProvider, Task, TaskStatus
 from portal.core.actor import SYSTEM
 from portal.core.errors import Conflict, Error, NotFound
+from portal.core.federation import saml_keys
 from portal.core.organization import members, queries
 from portal.core.organization.models import Account, Organization
 from portal.core.paging import Search
+from portal.worker import users
 from tests.support.provisioning import Provisioning
+from tests.support.saml_idp import key_pair
 
 # SQLite has one writer at a time, so nothing meets there
 on_postgresql = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
@@ -228,3 +231,43 @@ def test_what_ended_since_the_page_was_read_is_not_found(house: Provisioning) ->
 def fail(house: Provisioning) -> None:
     with house.make.transaction() as session:
         session.scalars(select(Task)).one().status = TaskStatus.FAILED
+
+
+def introduced(house: Provisioning) -> int:
+    private_key, certificate = key_pair("the next key")
+    with house.make.transaction() as session:
+        return roll_over.introduce(
+            session,
+            SYSTEM,
+            space=house.space,
+            private_key=private_key,
+            certificate=certificate,
+            secret_key=house.settings.secret_key,
+        )
+
+
+@on_postgresql
+def test_ic_17_a_roll_over_finds_the_account_that_is_being_deployed_to(house: Provisioning) -> None:
+    house.synchronize([house.account("shop")], [house.user("bob")])
+    [task] = house.tasks()
+
+    def plan(session: Session) -> None:
+        users.plan_start(session, session.get_one(Task, task.id), base_url=house.settings.base_url)
+
+    assert meet(house, plan, lambda: introduced(house)) == 1
+
+
+@on_postgresql
+def test_ic_17_a_deployment_waits_for_the_roll_over_and_brings_its_certificate(house: Provisioning) -> None:
+    account = house.account("shop")
+    batch = house.synchronize([account], [house.user("bob")])
+    private_key, certificate = key_pair("the next key")
+
+    def introduce(session: Session) -> None:
+        pair = {"private_key": private_key, "certificate": certificate, "secret_key": house.settings.secret_key}
+        assert roll_over.introduce(session, SYSTEM, space=house.space, **pair) == 0
+
+    meet(house, introduce, house.work)
+    assert house.results(batch) == ["Success"]
+    [held] = house.rows(select(DeployedProvider.certificates))
+    assert saml_keys.fingerprint(certificate) in held.split()

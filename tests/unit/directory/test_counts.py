@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.core.actor import SYSTEM
@@ -19,6 +19,7 @@ from portal.migrations import upgrade
 from scim import bulk
 from scim.resources import Door
 from tests.support.make import SCIM, Make
+from tests.support.migrations import downgrade
 
 MODELS = (User, Group)
 
@@ -109,9 +110,7 @@ def test_the_migration_counts_what_is_there(database: Database, make: Make) -> N
     make.group(space)
     with database.session() as session:
         before = kept(session)
-        session.execute(text("DROP TABLE directory_counts"))
-        session.execute(text("UPDATE alembic_version SET version_num = '0002'"))
-        session.commit()
+    downgrade(database, "0002")
     upgrade(database)
     with database.session() as session:
         assert kept(session) == before == real(session)

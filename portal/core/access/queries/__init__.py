@@ -16,6 +16,7 @@ from portal.core.access.queries.configurations import (
 )
 from portal.core.access.queries.entries import entries_of_user, user_entries_of_user
 from portal.core.access.queries.leaving import lost_by_leaving
+from portal.core.access.queries.roll_over import provider_rows, spread
 from portal.core.access.queries.syncs import (
     sync_row,
     syncs_of_account,
@@ -41,6 +42,8 @@ __all__ = [
     "entries_of_user",
     "lost_by_leaving",
     "policies_of_configuration",
+    "provider_rows",
+    "spread",
     "sync_row",
     "syncs_of_account",
     "syncs_of_group",
