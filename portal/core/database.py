@@ -19,7 +19,7 @@ import psycopg
 from sqlalchemy import JSON, DateTime, Engine, Executable, MetaData, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect, make_url
-from sqlalchemy.exc import IntegrityError, InvalidatePoolError
+from sqlalchemy.exc import IntegrityError, InvalidatePoolError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, make_transient_to_detached
 from sqlalchemy.types import TypeDecorator
 
@@ -230,7 +230,7 @@ def _begin_immediate(connection: Any) -> None:
                 return
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
+                    raise OperationalError("BEGIN IMMEDIATE", None, error) from error
             time.sleep(0.0005)
     finally:
         connection.execute(f"PRAGMA busy_timeout={_SQLITE_SECONDS * 1000}")

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from portal import create_app
 from portal.core import clock
+from portal.core import database as core_database
 from portal.core.actor import SYSTEM
 from portal.core.audit import AuditEvent, Result
 from portal.core.database import Database
@@ -215,6 +216,18 @@ def test_a_silent_database_is_503_in_scims_words(settings: Settings) -> None:
         assert response.get_json(force=True)["schemas"] == [ERROR]
         assert response.headers["X-Request-Id"]
     silent.dispose()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_who_waits_too_long_for_the_write_lock_is_told_to_come_again(
+    scim: ScimClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scim.get("/Users")
+    monkeypatch.setattr(core_database, "_SQLITE_SECONDS", 0.05)
+    with database.transaction() as session:
+        session.execute(select(1))
+        scim.post("/Users", {"userName": "ann"}, status=503)
+    scim.user("ann")
 
 
 def test_a_long_path_is_quoted_shortly_and_costs_no_more_than_its_length(scim: ScimClient, database: Database) -> None:
