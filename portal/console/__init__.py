@@ -20,6 +20,8 @@ AREAS = (
     "groups",
     "adoption",
     "sso",
+    "sso_offer",
+    "sso_attempts",
     "scim",
     "guard",
     "scim_log",
