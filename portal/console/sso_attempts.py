@@ -20,6 +20,7 @@ from portal.trust import as_offered
 from portal.web.permissions import Permission, requires
 from portal.web.transactions import db
 
+NUMBER = "<int(max=9223372036854775807):attempt_id>"
 RESULTS = {"accepted": True, "refused": False}
 ALGORITHM = "RSA-SHA256, http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
 NAME_ID_FORMAT = "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified"
@@ -42,13 +43,13 @@ def sso_sign_ins() -> str:
     return render_template("console/sso/sign_ins.html", page=page, reference=reference, result=result, days=days)
 
 
-@blueprint.get("/sso/sign-ins/<int:attempt_id>")
+@blueprint.get(f"/sso/sign-ins/{NUMBER}")
 @requires(Permission.GET_SSO)
 def sso_sign_in(attempt_id: int) -> str:
     return _attempt_page(attempts.get_attempt(db(), space(), attempt_id))
 
 
-@blueprint.get("/sso/tests/<int:attempt_id>")
+@blueprint.get(f"/sso/tests/{NUMBER}")
 @requires(Permission.GET_SSO)
 def sso_test(attempt_id: int) -> str:
     attempt = attempts.get_attempt(db(), space(), attempt_id)

@@ -29,7 +29,7 @@ from portal.web.headers import allow_form_to
 from portal.web.permissions import Permission, requires
 from portal.web.targets import origin_of
 from portal.web.transactions import db
-from saml.service_provider import authn_request
+from saml.service_provider import AuthnRequest, ServiceProvider, authn_request
 
 
 class TrustForm(Form):
@@ -71,8 +71,18 @@ def begin_sso_test() -> Any:
     """A page with a link, because our content policy lets no form lead elsewhere by way of a redirect."""
     which = Which.TRUSTED if request.form.get("which") == Which.TRUSTED else Which.OFFER
     idp = _data(which)
-    settings: Settings = current_app.extensions["settings"]
-    provider = our_side(db(), space(), settings)
+    provider = our_side(db(), space(), _settings())
+    asked, binding_token = _ask(which, idp, provider)
+    if asked.form:
+        allow_form_to(origin_of(idp.sso_url))
+    names = {"asked": asked, "idp": idp, "provider": provider, "minutes": _settings().sign_in_minutes}
+    response = make_response(render_template("console/sso/test_begin.html", which=which, **names))
+    binding.bind(response, space().name, [binding_token], binding.TEST)
+    return response
+
+
+def _ask(which: Which, idp: TrustedIdentityProvider, provider: ServiceProvider) -> tuple[AuthnRequest, str]:
+    """What goes to the identity provider, and the token that this browser keeps until the answer comes."""
     relay_token, binding_token = new_token(), new_token()
     force = saml_settings.of(db(), space()).force_authn
     asked = authn_request(provider, their_side(idp), relay_state=relay_token, now=clock.now(), force_authn=force)
@@ -85,16 +95,14 @@ def begin_sso_test() -> Any:
         request_id=asked.id,
         relay_token=relay_token,
         binding_token=binding_token,
-        lifetime=timedelta(minutes=settings.sign_in_minutes),
+        lifetime=timedelta(minutes=_settings().sign_in_minutes),
     )
-    if asked.form:
-        allow_form_to(origin_of(idp.sso_url))
-    page = render_template(
-        "console/sso/test_begin.html", asked=asked, idp=idp, which=which, minutes=settings.sign_in_minutes
-    )
-    response = make_response(page)
-    binding.bind(response, space().name, [binding_token], binding.TEST)
-    return response
+    return asked, binding_token
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["settings"]
+    return settings
 
 
 def _data(which: Which) -> TrustedIdentityProvider:

@@ -79,7 +79,7 @@ _UNREADABLE = (
 )
 _SHAPE = (
     "The answer has a part that does not belong into a SAML 2.0 response, or lacks one that does. Set the application "
-    "at the identity provider to plain SAML 2.0 Web Browser SSO with the HTTP-POST binding; the found column names the "
+    "at the identity provider to plain SAML 2.0 Web Browser SSO with the HTTP-POST binding; what was found names the "
     "part."
 )
 _AGAIN = "Nothing is to be changed at the identity provider. Start again from here, and use one browser throughout."
@@ -96,7 +96,7 @@ REMEDIES = {
     ),
     "assertions": Remedy("Let the identity provider send exactly one assertion in each response."),
     "status": Remedy(
-        "The identity provider refused by itself and says why in the found column. Responder or AuthnFailed: the "
+        "The identity provider refused by itself and says why above. Responder or AuthnFailed: the "
         "person could not sign in there. RequestDenied: assign the person to the application. InvalidNameIDPolicy: "
         "allow the NameID format below. Requester: compare the values below with its application; if it wants signed "
         "requests, switch them on in the SSO settings.",
@@ -118,7 +118,7 @@ REMEDIES = {
         (Value.ALGORITHM,),
     ),
     "algorithm": Remedy(
-        "The signature uses an algorithm that is not safe enough, named in the found column. Choose SHA-256 for "
+        "The signature uses an algorithm that is not safe enough, named above. Choose SHA-256 for "
         "signature and digest at the identity provider.",
         (Value.ALGORITHM,),
     ),
@@ -203,7 +203,7 @@ REMEDIES = {
         "If it happens often, look at who sends it."
     ),
 }
-_OTHERWISE = Remedy("The found column and the response below say what was wrong.")
+_OTHERWISE = Remedy("What was found and the response below say what was wrong.")
 _FOR_SEVERAL_REASONS = frozenset({"document", "status", "shape", "decryption", "signed", "user"})
 _OF_REASON = {"expired": "not-on-or-after", "not-yet-valid": "not-before", "form": "encoding"}
 
