@@ -21,7 +21,7 @@ from saml.keys import read_certificate
 from tests.support import admin
 from tests.support.browser import Browser
 from tests.support.make import Make
-from tests.support.saml_idp import key_pair
+from tests.support.saml_idp import decoded, key_pair
 from tests.support.sso import SsoTrial
 
 FOREIGN = key_pair("https://somebody-else.example.test")
@@ -181,11 +181,32 @@ def test_ic_6_what_is_wrong_is_told_with_what_to_change(stage: Stage) -> None:
     assert "Last test: Failed" in browser.text
 
 
+def test_ic_6_requests_by_post_are_tested_too(stage: Stage) -> None:
+    browser = stage.browser
+    stage.trial.keep(stage.trial.idp.metadata().replace("bindings:HTTP-Redirect", "bindings:HTTP-POST"))
+    browser.submit("Test sign-in")
+    form = browser.page.find("form", action=stage.trial.idp.sso_url)
+    assert "form-action 'self' https://idp.example.test;" in browser.response.headers["Content-Security-Policy"]
+    sent = {field["name"]: field["value"] for field in form.find_all("input")}
+    response = stage.trial.idp.respond(decoded(sent["SAMLRequest"]).get("ID"), ACS_URL, ENTITY_ID, "alice")
+    browser.post("/saml/acme/acs", {"SAMLResponse": response, "RelayState": sent["RelayState"]})
+    assert browser.title.startswith("Test sign-in passed")
+
+
 def test_ic_6_after_a_change_at_the_identity_provider_the_test_is_repeated(stage: Stage) -> None:
     stage.trial.run("carol")
     stage.make.user(stage.space, "carol")
     stage.trial.run("carol", button="Test again")
     assert stage.browser.title.startswith("Test sign-in passed")
+
+
+def test_ic_6_before_there_are_users_the_name_that_was_sent_is_told(browser: Browser, make: Make) -> None:
+    admin.sign_in(browser, make)
+    trial = SsoTrial(browser)
+    trial.keep()
+    trial.run("carol@acme.example")
+    assert browser.title.startswith("Test sign-in passed")
+    assert "carol@acme.example can sign in once a user of that name is there" in browser.text
 
 
 def test_ic_6_untested_data_is_trusted_only_after_an_explicit_yes(stage: Stage) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.core.directory import counts
 from portal.core.directory.models import User
 from portal.core.federation.models import NameCase, UnknownUsers
 from portal.core.federation.saml_settings import Choices
@@ -27,18 +28,21 @@ class Candidate:
 def candidate(
     session: Session, space: Space, choices: Choices, *, name_id: str, attributes: Mapping[str, Sequence[str]]
 ) -> Candidate:
+    """A space without users takes any name: identity providers are set up before they push."""
     attribute = choices.username_attribute
     if attribute:
         values = attributes.get(attribute, ())
         if len(values) != 1 or not values[0].strip():
             sent = ", ".join(sorted(attributes)) or "none"
-            return Candidate("", "username-attribute", f"{len(values)} values of {attribute}; attributes sent: {sent}")
+            return Candidate("", "username", f"{len(values)} values of {attribute}; attributes sent: {sent}")
     name = attributes[attribute][0].strip() if attribute else name_id
     user = user_named(session, space, name)
     if user is not None and choices.name_case == NameCase.EXACT and user.user_name != name:
         return Candidate(name, "unknown-user", f"no user {name}; the name is {user.user_name}, and case counts")
     if user is None and choices.unknown_users == UnknownUsers.CREATE:
         return Candidate(name, "", f"{name} would be created at the first sign-in")
+    if user is None and not counts.total(session, space.id, User):
+        return Candidate(name, "", f"there are no users yet; {name} can sign in once a user of that name is there")
     if user is None:
         return Candidate(name, "unknown-user", f"no user {name}")
     if not user.enabled:

@@ -58,7 +58,9 @@ QUESTIONS = {
     "not-before": "It is valid already",
     "not-on-or-after": "It is still valid",
     "session": "The session at the identity provider has not ended",
+    "authentication": "The person signed in when this was asked for",
     "name-id": "The NameID can be a user name",
+    "username": "The attribute with the user name was sent",
     "signature": "The signature holds with a trusted certificate",
     "library": "A second, independent verification agrees",
     "user": "A user of this name may sign in",
@@ -112,6 +114,13 @@ REMEDIES = {
         (Value.ENTITY_ID,),
         Place.SSO,
     ),
+    "not-encrypted": Remedy(
+        "The assertion came in clear, and this space takes only encrypted ones. Load the SP metadata of this space, "
+        "which holds its key, into the identity provider and switch the encryption of assertions on there; or allow "
+        "assertions in clear in the SSO settings.",
+        (Value.ENTITY_ID,),
+        Place.SSO,
+    ),
     "unsigned": Remedy(
         "Neither the response nor the assertion is signed. Switch on signing of the assertion (better: of both) at the "
         "identity provider.",
@@ -146,6 +155,12 @@ REMEDIES = {
         "does not help, lengthen the session (SessionNotOnOrAfter).",
         (Value.CLOCK,),
     ),
+    "authentication": Remedy(
+        "This space asks people to sign in anew each time (ForceAuthn), and the identity provider answered with an "
+        "earlier sign-in. Let it honour ForceAuthn for this application, or switch that off in the SSO settings.",
+        (Value.CLOCK,),
+        Place.SSO,
+    ),
     "name-id": Remedy(
         "The NameID cannot be a user name. Send a lasting name instead of a transient one: the user name as it is "
         "pushed by SCIM, without blanks.",
@@ -172,11 +187,17 @@ REMEDIES = {
         (Value.USER_NAME,),
         Place.USERS,
     ),
-    "username-attribute": Remedy(
+    "username": Remedy(
         "The user name is taken from an attribute that was not sent, or not with exactly one value. Add it to the "
         "attributes that the identity provider sends, or choose another in the SSO settings.",
         (Value.ATTRIBUTE,),
         Place.SSO,
+    ),
+    "not-created": Remedy(
+        "No user of this name could be created at the first sign-in; what was found says why. Create the user by hand "
+        "or let SCIM push it, or send a name that can be a user name here.",
+        (Value.USER_NAME,),
+        Place.USERS,
     ),
     "other-browser": Remedy("Another browser than the one that asked brought the answer. " + _AGAIN),
     "relay-state": Remedy(

@@ -98,6 +98,13 @@ def set_sso_enabled(session: Session, actor: Actor, *, space: Space, enabled: bo
         )
     if space.sso_enabled != enabled:
         space.sso_enabled = enabled
-        action = "sso.enable" if enabled else "sso.disable"
-        audit.record(session, actor, action, target_type="space", target_id=space.id, target_name=space.name)
+        audit.record(
+            session,
+            actor,
+            "sso.enable" if enabled else "sso.disable",
+            target_type="space",
+            target_id=space.id,
+            target_name=space.name,
+            details={"tested": idp is not None and idp.tested_at is not None} if enabled else None,
+        )
     return space
