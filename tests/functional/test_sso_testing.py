@@ -12,9 +12,11 @@ from lxml import etree
 from sqlalchemy import func, select
 
 from portal.core import clock
+from portal.core.actor import SYSTEM
 from portal.core.audit import AuditEvent, Result
+from portal.core.federation import saml_settings
 from portal.core.federation.identity_provider import TrustedIdentityProvider, current
-from portal.core.federation.models import SignIn, SignInKind
+from portal.core.federation.models import NameCase, SignIn, SignInKind
 from portal.core.organization.models import Organization
 from portal.core.space.models import Space
 from saml.keys import read_certificate
@@ -207,6 +209,19 @@ def test_ic_6_before_there_are_users_the_name_that_was_sent_is_told(browser: Bro
     trial.run("carol@acme.example")
     assert browser.title.startswith("Test sign-in passed")
     assert "carol@acme.example can sign in once a user of that name is there" in browser.text
+
+
+def test_ic_6_the_settings_of_sign_in_count_in_a_test(stage: Stage, make: Make) -> None:
+    choices = saml_settings.Choices(username_attribute="uid", name_case=NameCase.EXACT)
+    with make.transaction() as session:
+        saml_settings.choose(session, SYSTEM, space=stage.space, choices=choices)
+    stage.trial.run("x7", attributes={"uid": ["alice"]})
+    assert "alice would be signed in" in stage.browser.text
+    for attributes, words in (({"uid": ["Alice"]}, "case counts"), ({"mail": ["alice"]}, "Add it to the attributes")):
+        stage.browser.open("/console/sso/offer")
+        stage.trial.run("alice", attributes=attributes)
+        assert stage.browser.title.startswith("Test sign-in failed")
+        assert words in stage.browser.text
 
 
 def test_ic_6_untested_data_is_trusted_only_after_an_explicit_yes(stage: Stage) -> None:
