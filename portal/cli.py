@@ -245,7 +245,7 @@ def idp() -> None:
 @_space_option
 @click.option("--metadata", required=True, type=click.File("rb"), help="The IdP's metadata file; - for standard input.")
 def idp_set(space: str, metadata: IO[bytes]) -> None:
-    """Trust the IdP of a metadata file."""
+    """Trust the IdP of a metadata file at once; the console keeps it until a test sign-in has passed."""
     from portal.core.federation.identity_provider import set_identity_provider
     from portal.core.space.queries import find
     from portal.trust import from_metadata
@@ -265,7 +265,7 @@ def sso() -> None:
 @sso.command("enable")
 @_space_option
 def sso_enable(space: str) -> None:
-    """Switch SSO on."""
+    """Switch SSO on, whether a test sign-in has passed or not (the console asks for one)."""
     from portal.core.space.queries import find
     from portal.core.space.spaces import set_sso_enabled
 

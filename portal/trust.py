@@ -6,14 +6,11 @@ from collections.abc import Callable
 
 from portal.core import clock
 from portal.core.errors import Invalid
-from portal.core.federation.identity_provider import (
-    TrustedCertificate,
-    TrustedIdentityProvider,
-)
-from portal.core.federation.models import TrustSource
+from portal.core.federation.identity_provider import PARTY, TrustedCertificate, TrustedIdentityProvider
+from portal.core.federation.models import IdentityProviderOffer, TrustSource
 from saml import metadata
 from saml.errors import MetadataError
-from saml.keys import read_certificate
+from saml.keys import read_certificate, read_certificates
 from saml.parties import IdentityProvider
 
 
@@ -32,6 +29,13 @@ def by_hand(*, entity_id: str, sso_url: str, certificate: str | bytes) -> Truste
         return metadata.identity_provider_by_hand(entity_id=entity_id, sso_url=sso_url, certificate=text)
 
     return _offer(read, field="certificate", source=TrustSource.HAND)
+
+
+def as_offered(row: IdentityProviderOffer) -> TrustedIdentityProvider:
+    """What waits, as it would be trusted."""
+    certificates = tuple(_certificate(found.pem) for found in read_certificates(row.certificates))
+    fields = {name: getattr(row, name) for name in PARTY}
+    return TrustedIdentityProvider(**fields, certificates=certificates, updated_at=row.offered_at)
 
 
 def _offer(read: Callable[[], IdentityProvider], *, field: str, source: TrustSource) -> TrustedIdentityProvider:

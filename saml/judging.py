@@ -17,6 +17,7 @@ from saml import encryption, library, rules, shape, signatures, xml
 from saml.display import pretty
 from saml.encryption import Opened
 from saml.errors import SamlError
+from saml.keys import read_certificate
 from saml.parties import IdentityProvider, ServiceProvider
 from saml.rules import Assertion, Expected, Judged
 
@@ -172,8 +173,22 @@ def _signed(opened: Opened) -> str:
 
 def _verified(opened: Opened, idp: IdentityProvider) -> str:
     for owner in _owners(opened):
-        signatures.verify(owner, idp.certificates)
+        try:
+            signatures.verify(owner, idp.certificates)
+        except SamlError as error:
+            raise SamlError(error.reason, f"{error.detail}; {_claimed(owner)}") from error
     return f"with one of {len(idp.certificates)} trusted certificates"
+
+
+def _claimed(owner: etree._Element) -> str:
+    """Which certificate the message itself names: to be compared by people, and trusted by nobody."""
+    named = xml.find(owner, "ds:Signature/ds:KeyInfo/ds:X509Data/ds:X509Certificate")
+    if not named:
+        return "the message names no certificate"
+    try:
+        return f"the message names {read_certificate(xml.text(named[0])).fingerprint}"
+    except SamlError:
+        return "the certificate in the message cannot be read"
 
 
 def _owners(opened: Opened) -> list[etree._Element]:

@@ -21,6 +21,8 @@ AREAS = (
     "adoption",
     "sso",
     "signing_key",
+    "sso_offer",
+    "sso_attempts",
     "scim",
     "guard",
     "scim_log",

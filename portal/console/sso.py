@@ -1,29 +1,28 @@
 """SSO settings (IC-6): the switch, what the identity provider needs from us, and what we believe about it.
 
-metadata file or typed values -> read with suspicion -> preview with what changes -> confirm -> trusted
+metadata file or typed values -> read with suspicion -> preview with what changes -> kept, to be tested (sso_offer)
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from flask import current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField, FileRequired
-from wtforms import StringField, TextAreaField
+from wtforms import BooleanField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from portal import addresses
 from portal.console import blueprint
-from portal.console.overview import EXPIRY_WARNING
 from portal.console.scope import actor, space
-from portal.core import clock
+from portal.console.sso_preview import moments, preview
 from portal.core.errors import Invalid
-from portal.core.federation import identity_provider
-from portal.core.federation.identity_provider import TrustedIdentityProvider, set_identity_provider
+from portal.core.federation import identity_provider, offers
+from portal.core.federation.identity_provider import TrustedIdentityProvider
 from portal.core.space import spaces
+from portal.core.space.models import Space
 from portal.trust import by_hand, from_metadata
 from portal.web.forms import Form
 from portal.web.permissions import Permission, requires
@@ -69,6 +68,11 @@ class ConfirmForm(Form):
         )
 
 
+class SwitchForm(Form):
+    enabled = StringField()
+    untested = BooleanField(_l("Yes, switch it on untested"))
+
+
 @blueprint.get("/sso", endpoint="sso")
 @requires(Permission.GET_SSO)
 def sso_page() -> str:
@@ -79,21 +83,25 @@ def sso_page() -> str:
         provider=addresses.service_provider(base_url, space().name),
         login_url=addresses.login_url(base_url, space().name),
         idp=identity_provider.current(db(), space()),
-        **_moments(),
+        offer=offers.waiting(db(), space()),
+        **moments(),
     )
 
 
 @blueprint.route("/sso/switch", methods=["GET", "POST"])
 @requires(Permission.SET_SSO)
 def switch_sso() -> Any:
-    form = Form()
-    if form.validate_on_submit():
-        enabled = request.form.get("enabled") == "yes"
-        spaces.set_sso_enabled(db(), actor(), space=space(), enabled=enabled)
+    form = SwitchForm()
+    enabled = form.enabled.data == "yes"
+    if form.validate_on_submit() and form.attempt(lambda: _switch(enabled=enabled, untested=form.untested.data)):
         flash(_("SSO is on.") if enabled else _("SSO is off."), "good")
         return redirect(url_for("console.sso"), 303)
     idp = identity_provider.current(db(), space())
-    return render_template("console/sso/switch.html", form=form, space=space(), idp=idp)
+    return render_template("console/sso/switch.html", form=form, space=space(), idp=idp), form.status
+
+
+def _switch(*, enabled: bool, untested: bool) -> Space:
+    return spaces.set_sso_enabled(db(), actor(), space=space(), enabled=enabled, untested=untested)
 
 
 @blueprint.route("/sso/identity-provider", methods=["GET", "POST"])
@@ -103,27 +111,21 @@ def configure_identity_provider() -> Any:
     before = identity_provider.current(db(), space())
     form: MetadataForm | ManualForm = ManualForm(obj=before) if manual else MetadataForm()
     if form.validate_on_submit() and (offered := form.attempt(form.offer)):
-        confirm = _confirmation(form, offered)
-        return render_template(
-            "console/sso/preview.html", form=confirm, idp=offered, before=before, space=space(), **_moments()
-        )
+        page = preview(offered, before, sso_on=space().sso_enabled)
+        return render_template("console/sso/preview.html", form=_confirmation(form, offered), **page, **moments())
     return _configure_page(form, manual=manual)
 
 
 @blueprint.post("/sso/identity-provider/confirm")
 @requires(Permission.SET_SSO)
-def trust_identity_provider() -> Any:
+def offer_identity_provider() -> Any:
     form = ConfirmForm()
     offered = form.attempt(form.offer)
-    if offered and form.attempt(lambda: set_identity_provider(db(), actor(), space=space(), idp=offered)):
-        flash(_("The identity provider is set."), "good")
-        return redirect(url_for("console.sso"), 303)
+    if offered and form.attempt(lambda: offers.offer(db(), actor(), space=space(), idp=offered)):
+        flash(_("Kept. Nothing that employees use has changed yet."), "good")
+        return redirect(url_for("console.sso_offer"), 303)
     form.message = form.message or " ".join(error for errors in form.errors.values() for error in errors)
     return _configure_page(MetadataForm(formdata=None), manual=False, message=form.message)
-
-
-def _moments() -> dict[str, datetime]:
-    return {"now": clock.now(), "soon": clock.now() + EXPIRY_WARNING}
 
 
 def _configure_page(form: MetadataForm | ManualForm, *, manual: bool, message: str = "") -> Any:

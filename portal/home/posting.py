@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from flask import render_template
 
 from portal.web.headers import allow_form_to
+from portal.web.targets import origin_of
 
 
 def post_to(url: str, fields: Mapping[str, str], button: str) -> str:
-    parts = urlsplit(url)
-    allow_form_to(f"{parts.scheme}://{parts.netloc}")
+    allow_form_to(origin_of(url))
     return render_template("home/post.html", url=url, fields=fields, button=button)

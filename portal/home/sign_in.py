@@ -15,15 +15,17 @@ from portal import addresses
 from portal.core import clock
 from portal.core.federation import identity_provider, saml_keys, sign_ins
 from portal.core.federation.identity_provider import TrustedIdentityProvider
-from portal.core.federation.models import PendingSignIn
+from portal.core.federation.models import PendingSignIn, SignInPurpose
 from portal.core.federation.sign_ins import SignInRefused
-from portal.core.secrets import hash_token, new_token
+from portal.core.secrets import new_token
 from portal.core.space import queries
 from portal.core.space.models import Space
 from portal.home import blueprint
 from portal.home.posting import post_to
+from portal.home.testing import take_answer
 from portal.parties import our_side, their_side
 from portal.settings import Settings
+from portal.web import binding
 from portal.web.observing import SIGN_INS_REFUSED
 from portal.web.permissions import Permission, requires
 from portal.web.sessions import EMPLOYEE_COOKIE, anonymous_actor, set_cookie
@@ -34,9 +36,6 @@ from saml.metadata import service_provider_metadata
 from saml.service_provider import accept_response, authn_request, response_in_response_to
 
 log = structlog.get_logger()
-
-BINDING_COOKIE = "portal_sign_in"
-_TABS = 5  # sign-ins that one browser may have under way at the same time
 
 
 @blueprint.record_once
@@ -90,7 +89,7 @@ def begin(space: str) -> Any:
         response = make_response(post_to(idp.sso_url, asked.form, _("Continue to sign-in")))
     else:
         response = make_response(redirect(asked.url))
-    _bind(response, found, [*_bindings(), binding_token][-_TABS:])
+    binding.bind(response, found.name, [*binding.bound(), binding_token])
     return response
 
 
@@ -108,6 +107,8 @@ def acs(space: str) -> Any:
     try:
         saml_response = _only_field("SAMLResponse")
         pending = _take_out(found, response_in_response_to(saml_response))
+        if pending.purpose == SignInPurpose.TEST:
+            return take_answer(found, pending, saml_response)
         return _accept(found, pending, saml_response)
     except (SamlError, SignInRefused) as error:
         return _refuse(found, error, audited=pending is not None)
@@ -125,8 +126,8 @@ def _refuse(space: Space, error: SamlError | SignInRefused, *, audited: bool) ->
 
 
 def _accept(space: Space, pending: PendingSignIn, saml_response: str) -> Response:
-    left = [token for token in _bindings() if hash_token(token) != pending.binding_hash]
-    if len(left) == len(_bindings()):
+    left = binding.bound_but(pending.binding_hash)
+    if left is None:
         raise SignInRefused("other-browser", "this browser did not ask for the sign-in")
     if not hmac.compare_digest(_only_field("RelayState").encode(), pending.relay_token.encode()):
         raise SignInRefused("relay-state", "the RelayState is not the one that was sent")
@@ -136,7 +137,7 @@ def _accept(space: Space, pending: PendingSignIn, saml_response: str) -> Respons
     if idp.entity_id != pending.idp_entity_id:
         raise SignInRefused("idp-changed", f"asked {pending.idp_entity_id}, now {idp.entity_id} is set")
     response = _sign_in(space, idp, pending, saml_response)
-    _bind(response, space, left)
+    binding.bind(response, space.name, left)
     return response
 
 
@@ -186,28 +187,6 @@ def _only_field(name: str) -> str:
     if len(values) != 1:
         raise SignInRefused("form", f"{len(values)} fields {name}")
     return values[0]
-
-
-def _bindings() -> list[str]:
-    """The tokens of the sign-ins that this browser has under way."""
-    return [token for token in request.cookies.get(BINDING_COOKIE, "").split(".") if token]
-
-
-def _bind(response: Response, space: Space, tokens: list[str]) -> None:
-    """The IdP's answer is a cross-site POST, with which a Lax cookie is not sent: hence None, which needs https.
-
-    On plain http it has no SameSite: browsers then send it for two minutes after it was set.
-    """
-    secure = current_app.config["SESSION_COOKIE_SECURE"]
-    response.set_cookie(
-        BINDING_COOKIE,
-        ".".join(tokens),
-        path=f"/saml/{space.name}",
-        max_age=_settings().sign_in_minutes * 60 if tokens else 0,
-        secure=secure,
-        httponly=True,
-        samesite="None" if secure else None,
-    )
 
 
 def _document(xml: str, name: str) -> Response:

@@ -22,6 +22,16 @@ def sign_in(page: Page, site: Site, user_name: str) -> None:
     page.wait_for_url(lambda url: url.startswith(site.url))
 
 
+def try_sign_in(page: Page, user_name: str) -> None:
+    """From a page with the button, by the sample IdP, to the page that tells the verdict."""
+    page.get_by_role("button", name="Test sign-in").click()
+    page.get_by_role("link", name="Continue to the identity provider").click()
+    page.get_by_label("User name").fill(user_name)
+    page.get_by_label("Password").fill(company.EMPLOYEE_PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(re.compile(r"/console/sso/tests/\d+$"))
+
+
 def sign_in_at_console(
     page: Page, url: str, *, account: str = company.SPACE, password: str = company.ADMINISTRATOR_PASSWORD
 ) -> None:

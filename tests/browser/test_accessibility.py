@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -18,7 +19,7 @@ from portal.core.space.models import Space
 from portal.demo import company
 from tests.browser.conftest import Watch
 from tests.browser.serving import Site
-from tests.browser.steps import open_account, sign_in, sign_in_at_console
+from tests.browser.steps import open_account, sign_in, sign_in_at_console, try_sign_in
 
 pytestmark = pytest.mark.browser
 
@@ -133,6 +134,36 @@ def test_pages_of_the_administrator_have_no_violation(auditor: Auditor, page: Pa
     for path in ("tasks", "audit", "syncs"):
         auditor.open(f"/console/{path}")
     auditor.open("/console/organization")
+    auditor.conclude()
+
+
+def test_pages_of_a_test_sign_in_have_no_violation(auditor: Auditor, page: Page, site: Site, watch: Watch) -> None:
+    watch.expected.append("400")
+    sign_in_at_console(page, site.url)
+    auditor.open("/console/sso/sign-ins?reference=nothing-like-this")
+    with urlopen(f"{site.idp_url}/metadata") as answer:
+        metadata = answer.read()
+    page.goto(f"{site.url}/console/sso/identity-provider")
+    another = metadata.replace(b"/sso", b"/sso?another=1")
+    page.get_by_label("Metadata").set_input_files({"name": "x.xml", "mimeType": "application/xml", "buffer": another})
+    page.get_by_role("button", name="Preview").click()
+    auditor.look()
+    auditor.press("Keep and test")
+    auditor.press("Trust it now")
+    auditor.open("/console/sso")
+    auditor.open("/console/sso/offer")
+    auditor.press("Discard")
+    auditor.press("Test sign-in")
+    page.go_back()
+    try_sign_in(page, "nobody-of-that-name")
+    expect(page.get_by_role("heading", name="Test sign-in failed")).to_be_visible()
+    auditor.look()
+    page.context.clear_cookies(name="sample_idp")
+    page.goto(f"{site.url}/console/sso")
+    try_sign_in(page, "alice")
+    expect(page.get_by_role("heading", name="Test sign-in passed")).to_be_visible()
+    auditor.look()
+    auditor.open("/console/sso/sign-ins")
     auditor.conclude()
 
 

@@ -57,13 +57,22 @@ def test_an_administrator_activates_a_space_and_connects_the_identity_provider(
     expect(page.get_by_text(f"{site.idp_url}/sso", exact=True)).to_be_visible()
     expect(page.get_by_text("CN=Sample identity provider")).to_be_visible()
     expect(page.get_by_text("none was configured before")).to_be_visible()
-    page.get_by_role("button", name="Trust this identity provider").click()
+    page.get_by_role("button", name="Keep and test").click()
+    page.get_by_role("button", name="Test sign-in").click()
+    watch.expected.append("400")  # the sample IdP answers its own portal only
+    page.get_by_role("link", name="Continue to the identity provider").click()
+    expect(page).to_have_url(re.compile(re.escape(f"{site.idp_url}/sso?SAMLRequest=")))
+    page.go_back()
+    page.get_by_role("link", name="the pending identity provider").click()
+    page.get_by_text("Trust it without a test").click()
+    page.get_by_label("Yes, trust it untested").check()
+    page.get_by_role("button", name="Trust it now").click()
 
     page.get_by_role("link", name="Switch on").click()
+    page.get_by_label("Yes, switch it on untested").check()
     page.get_by_role("button", name="Switch on").click()
     expect(page.get_by_role("link", name="Switch off")).to_be_visible()
 
-    watch.expected.append("400")  # the sample IdP answers its own portal only
     page.goto(f"{url}/login/initech")
     page.get_by_role("link", name="Redirect").click()
     expect(page).to_have_url(re.compile(re.escape(f"{site.idp_url}/sso?SAMLRequest=")))

@@ -32,7 +32,8 @@ def test_ic_6_the_metadata_of_each_is_read_previewed_and_trusted(browser: Browse
     shown = [code for code in codes(browser.page) if ":" in code and len(code) == len(fingerprints[0])]
     assert sorted(set(shown)) == sorted(set(fingerprints)), "no other certificate, such as one for encryption"
 
-    browser.click("Trust this identity provider")
+    browser.click("Keep and test")
+    browser.submit("Trust it now", untested=True)
     for text in (sample.entity_id, sample.sso_url, *fingerprints):
         assert text in browser.text, text
     with make.transaction() as session:

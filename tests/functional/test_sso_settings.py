@@ -40,7 +40,18 @@ def upload(browser, document: bytes, *, status: int = 200) -> None:
 
 def set_up(browser, document: bytes | None = None) -> None:
     upload(browser, document or metadata())
-    browser.click("Trust this identity provider")
+    trust_untested(browser)
+
+
+def trust_untested(browser) -> None:
+    """From the preview."""
+    browser.click("Keep and test")
+    browser.submit("Trust it now", untested=True)
+
+
+def switch_on_untested(browser) -> None:
+    browser.click("Switch on").submit("Switch on", untested=True)
+    assert "SSO is on." in browser.text
 
 
 def test_ic_6_the_page_shows_what_the_identity_provider_needs(browser, make):
@@ -64,8 +75,9 @@ def test_ic_6_metadata_is_previewed_then_trusted(browser, make, encoding):
     assert browser.title.startswith("Check the identity provider")
     for text in (ENTITY_ID, SSO_URL, fingerprint("first"), fingerprint("second"), "none was configured before"):
         assert text in browser.text
+    browser.click("Keep and test")
     assert trusted(make, space) is None
-    browser.click("Trust this identity provider")
+    browser.submit("Trust it now", untested=True)
     assert browser.url == "/console/sso"
     idp = trusted(make, space)
     assert (idp.entity_id, idp.sso_url, len(idp.certificates)) == (ENTITY_ID, SSO_URL, 2)
@@ -77,7 +89,7 @@ def test_ic_6_the_identity_provider_is_typed_by_hand(browser, make):
     browser.open("/console/sso/identity-provider").click("Configure manually")
     browser.submit("Preview", entity_id=ENTITY_ID, sso_url=SSO_URL, certificate=key_pair("first")[1])
     assert fingerprint("first") in browser.text
-    browser.click("Trust this identity provider")
+    trust_untested(browser)
     idp = trusted(make, space)
     assert (idp.entity_id, idp.sso_url, idp.sso_binding) == (ENTITY_ID, SSO_URL, "HTTP-Redirect")
     assert [one.fingerprint for one in idp.certificates] == [fingerprint("first")]
@@ -98,17 +110,18 @@ def test_ic_6_the_certificate_comes_as_a_file_too_pem_or_der(browser, make):
 def test_ic_6_an_update_says_what_changes_and_warns_when_sso_is_on(browser, make):
     space = admin.sign_in(browser, make).space
     set_up(browser, metadata("first", "second"))
-    browser.click("Switch on")
-    browser.click("Switch on")
+    switch_on_untested(browser)
     upload(browser, metadata("second", "third", entity_id="https://other.example/"))
-    changes = browser.page.find("h2", string="What changes").parent.get_text(" ", strip=True)
-    assert f"Entity ID: {ENTITY_ID} → https://other.example/" in changes
-    assert f"Certificate added: {fingerprint('third')}" in changes
-    assert f"Certificate no longer trusted: {fingerprint('first')}" in changes
-    assert fingerprint("second") not in changes
+    changes = " ".join(browser.page.find("h2", string="What changes").parent.get_text(" ").split())
+    assert f"Entity ID {ENTITY_ID} → https://other.example/" in changes
+    assert f"{fingerprint('third')} Added" in changes
+    assert f"{fingerprint('first')} No longer trusted" in changes
+    assert f"{fingerprint('second')} Stays" in changes
     assert "SSO is on" in browser.text
+    browser.click("Keep and test")
+    assert f"{fingerprint('first')} No longer trusted" in browser.text
     assert trusted(make, space).entity_id == ENTITY_ID
-    browser.click("Trust this identity provider")
+    browser.submit("Trust it now", untested=True)
     assert trusted(make, space).entity_id == "https://other.example/"
     upload(browser, metadata("second", "third", entity_id="https://other.example/"))
     assert "this is what is configured already" in browser.text
@@ -183,7 +196,7 @@ def test_ic_6_expired_certificates_are_told_and_only_expired_ones_are_refused(br
 def test_ic_6_what_is_confirmed_is_read_again(browser, make):
     space = admin.sign_in(browser, make).space
     upload(browser, metadata())
-    browser.submit("Trust this identity provider", metadata="<forged/>", status=400)
+    browser.submit("Keep and test", metadata="<forged/>", status=400)
     assert "not SAML 2.0 metadata" in browser.text
     assert trusted(make, space) is None
 
@@ -191,7 +204,7 @@ def test_ic_6_what_is_confirmed_is_read_again(browser, make):
 def test_ic_6_more_certificates_than_the_limit_are_refused(browser, make):
     space = admin.sign_in(browser, make).space
     upload(browser, metadata(*(f"key{number}" for number in range(6))))
-    browser.submit("Trust this identity provider", status=400)
+    browser.submit("Keep and test", status=400)
     assert "idp_certificates_per_space" in browser.text
     assert trusted(make, space) is None
 
@@ -201,10 +214,13 @@ def test_ic_6_sso_is_switched_on_and_off_after_a_word_of_what_happens(browser, m
     set_up(browser)
     browser.click("Switch on")
     assert "Employees can sign in through the identity provider" in browser.text
-    browser.click("Switch on")
+    browser.submit("Switch on", status=400)
+    assert "No test sign-in has passed" in browser.page.find(id="untested-error").get_text()
+    browser.submit("Switch on", untested=True)
     assert "SSO is on." in browser.text
     browser.click("Switch off")
     assert "No employee can sign in" in browser.text
+    assert "Administrators sign in here by password" in browser.text
     browser.click("Switch off")
     assert "SSO is off." in browser.text
 

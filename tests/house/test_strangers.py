@@ -17,6 +17,8 @@ from portal.core.access.models import Deployment, Task, UserSync
 from portal.core.actor import SYSTEM
 from portal.core.cam.models import CamUser
 from portal.core.database import Database
+from portal.core.federation import attempts
+from portal.core.federation.models import IdentityProviderOffer
 from portal.core.models import Base
 from portal.core.organization.models import Department
 from portal.core.push import credentials, requests
@@ -53,6 +55,8 @@ def stranger(make: Make, settings: Settings) -> Ids:
             failed=True, target_id=alice.id, target_name="alice",
         )  # fmt: skip
         requests.record(session, [line])
+        attempt = attempts.record(session, space=other.space, accepted=True, user_name="alice", response="<alice/>")
+        session.add(IdentityProviderOffer(space_id=other.space.id, entity_id="alice", sso_url="", certificates=""))
         task = session.scalars(select(Task).where(Task.space_id == other.space.id)).first()
         assert task is not None
         return {
@@ -65,6 +69,7 @@ def stranger(make: Make, settings: Settings) -> Ids:
             "task_id": task.id,
             "batch_id": task.batch_id,
             "credential_id": credential.id,
+            "attempt_id": attempt.id,
             "scim_request_id": session.scalars(select(ScimRequest.id)).one(),
             "department_id": session.scalars(
                 select(Department.id).where(Department.organization_id == other.space.organization_id)
@@ -102,6 +107,7 @@ def forged(stranger: Ids) -> MultiDict[str, str]:
             ("parent", str(ids["department_id"])),
             ("sync", ids["sync_id"]),
             ("policy", "ReadOnlyAccess"),
+            ("which", "offer"),
             ("step", "2"),
             ("enabled", "no"),
             ("duplication_strategy", "KeepBoth"),

@@ -95,3 +95,37 @@ class Sso:
         response = self.post(browser, self.answer(self.begin(browser, target), user_name))
         assert response.status_code == 303, response.get_data(as_text=True)
         return response
+
+
+@dataclass
+class SsoTrial:
+    """An administrator in `browser` who tests the sign-in of the space `name`; `idp` answers."""
+
+    browser: Browser
+    idp: TestIdp = field(default_factory=TestIdp)
+    name: str = "acme"
+
+    def keep(self, metadata: str = "") -> None:
+        """Bring new identity provider data, up to the page where it waits."""
+        self.browser.open("/console/sso/identity-provider")
+        self.browser.submit("Preview", metadata=("idp.xml", (metadata or self.idp.metadata()).encode()))
+        self.browser.click("Keep and test")
+
+    def begin(self, button: str = "Test sign-in", within: str = "") -> str:
+        """The IdP's URL to which the link leads."""
+        self.browser.submit(button, within=within)
+        link = self.browser.page.find("a", string="Continue to the identity provider")
+        assert link is not None, self.browser.text
+        return str(link["href"])
+
+    def answer(self, asked: str, name_id: str, *, by: Browser | None = None, expected: int = 200, **lies: Any) -> None:
+        """The IdP's answer comes to a browser, to that of the administrator unless `by` says otherwise."""
+        audience = lies.pop("audience", f"{BASE_URL}/saml/{self.name}/metadata")
+        acs_url = f"{BASE_URL}/saml/{self.name}/acs"
+        response = self.idp.respond(asked, acs_url, audience, name_id, **lies)
+        form = {"SAMLResponse": response, "RelayState": query_of(asked)["RelayState"]}
+        (by or self.browser).post(f"/saml/{self.name}/acs", form, status=expected)
+
+    def run(self, name_id: str, *, button: str = "Test sign-in", **lies: Any) -> None:
+        """All of it; the browser stands on the page that tells the verdict."""
+        self.answer(self.begin(button), name_id, **lies)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import select
@@ -19,6 +20,8 @@ _LENGTHS = {
     "reason": 64, "detail": 1024, "reference": 64, "user_name": 256, "idp_entity_id": 1024, "address": 64,
     "user_agent": 256,
 }  # fmt: skip
+_LIGHT = (defer(SignInAttempt.checks, raiseload=True), defer(SignInAttempt.response, raiseload=True))
+_NEWEST = 500
 
 
 class CheckRow(NamedTuple):
@@ -80,12 +83,7 @@ def attempts_of_space(
     size: int = 50,
 ) -> AttemptPage:
     """One statement. `before`: older than that number; `after`: newer; neither: the newest."""
-    statement = (
-        select(SignInAttempt)
-        .where(SignInAttempt.space_id == space.id)
-        .options(defer(SignInAttempt.checks, raiseload=True), defer(SignInAttempt.response, raiseload=True))
-        .limit(size + 1)
-    )
+    statement = select(SignInAttempt).where(SignInAttempt.space_id == space.id).options(*_LIGHT).limit(size + 1)
     if accepted is not None:
         statement = statement.where(SignInAttempt.accepted.is_(accepted))
     if reference:
@@ -110,3 +108,21 @@ def get_attempt(session: Session, space: Space, number: int) -> SignInAttempt:
     if found is None:
         raise NotFound("There is no such sign-in in this space; old ones are deleted.")
     return found
+
+
+def last_test(session: Session, space: Space, *, since: datetime) -> SignInAttempt | None:
+    """The newest test sign-in since then, among the newest attempts only, so that it costs the same at any number."""
+    newest = (
+        select(SignInAttempt.id, SignInAttempt.purpose, SignInAttempt.at)
+        .where(SignInAttempt.space_id == space.id)
+        .order_by(SignInAttempt.id.desc())
+        .limit(_NEWEST)
+        .subquery()
+    )
+    found = (
+        select(newest.c.id)
+        .where(newest.c.purpose == SignInPurpose.TEST, newest.c.at >= since)
+        .order_by(newest.c.id.desc())
+        .limit(1)
+    )
+    return session.scalar(select(SignInAttempt).where(SignInAttempt.id == found.scalar_subquery()).options(*_LIGHT))

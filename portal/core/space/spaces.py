@@ -82,15 +82,29 @@ def _ensure_linked_role(session: Session, organization: Organization) -> None:
         session.flush()
 
 
-def set_sso_enabled(session: Session, actor: Actor, *, space: Space, enabled: bool) -> Space:
+def set_sso_enabled(session: Session, actor: Actor, *, space: Space, enabled: bool, untested: bool = True) -> Space:
     """Switch sign-in by the enterprise IdP on or off. Conflict when it is to be on and no IdP is set.
 
+    `untested`: on even if no test sign-in has passed with the IdP that is set; otherwise that is a Conflict, too.
     Switched off, nobody new signs in; who is signed in stays so until the session ends.
     """
-    if enabled and session.get(IdentityProvider, space.id) is None:
+    idp = session.get(IdentityProvider, space.id)
+    if enabled and idp is None:
         raise Conflict("Set the identity provider first: without one nobody could sign in.")
+    if enabled and not untested and idp is not None and idp.tested_at is None:
+        raise Conflict(
+            "No test sign-in has passed with this identity provider. Test it, or say that SSO shall go on untested.",
+            field="untested",
+        )
     if space.sso_enabled != enabled:
         space.sso_enabled = enabled
-        action = "sso.enable" if enabled else "sso.disable"
-        audit.record(session, actor, action, target_type="space", target_id=space.id, target_name=space.name)
+        audit.record(
+            session,
+            actor,
+            "sso.enable" if enabled else "sso.disable",
+            target_type="space",
+            target_id=space.id,
+            target_name=space.name,
+            details={"tested": idp is not None and idp.tested_at is not None} if enabled else None,
+        )
     return space
