@@ -155,6 +155,7 @@ class _Reading:
         self.document = b""
         self.problem: Error | None = None
         self._connection: _Connection | None = None
+        self._context: ssl.SSLContext | None = None
         self._given_up = False
 
     def run(self) -> None:
@@ -208,13 +209,14 @@ class _Reading:
 
     def _connect(self, host: str, port: int) -> _Connection:
         problem: Exception = OSError("no address")
+        self._context = self._context or self.fetcher.context()
         for address in self.fetcher.addresses(host, port):
             connection = self._connection = _Connection(
                 address,
                 port,
                 timeout=max(0.1, min(_CONNECT_SECONDS, self.deadline - time.monotonic())),
                 server_hostname=host,
-                ssl_context=self.fetcher.context(),
+                ssl_context=self._context,
             )
             try:
                 connection.connect()

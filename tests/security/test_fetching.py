@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 
 import pytest
 
@@ -175,7 +174,7 @@ def _any_port(check):  # type: ignore[no-untyped-def]
 
 
 def test_a_certificate_of_nobody_known_is_refused(server: Server) -> None:
-    with pytest.raises(Unavailable, match="certificate of idp.example.com does not hold"):
+    with pytest.raises(Unavailable, match=r"certificate of idp\.example\.com does not hold"):
         server.fetcher(ca_file="").fetch(server.url())
     assert server.asked == []
 

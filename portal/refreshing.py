@@ -1,0 +1,75 @@
+"""Metadata by URL, read again: what the worker, the console and the command line share (IC-6).
+
+Whose turn it is and what came of it are two short transactions; the asking in between holds none.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from portal.core import clock
+from portal.core.actor import SYSTEM, Actor
+from portal.core.database import Database
+from portal.core.errors import Error
+from portal.core.federation import refreshes
+from portal.core.federation.identity_provider import TrustedIdentityProvider
+from portal.fetching import Fetcher
+from portal.trust import from_address
+from saml.freshness import read_again_by
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`problem`: why nothing was read; else whether anything `changed`."""
+
+    changed: bool = False
+    problem: str = ""
+
+
+def read(fetcher: Fetcher, url: str, signed_by: str = "") -> tuple[TrustedIdentityProvider, bytes]:
+    """What stands at an address, and the document itself. Raises Invalid, Unavailable."""
+    document = fetcher.fetch(url)
+    return from_address(document, url=url, signed_by=signed_by), document
+
+
+def refresh(database: Database, fetcher: Fetcher, space_id: str, *, actor: Actor | None = None) -> Outcome | None:
+    """Read the metadata of a space again. None when it is nobody's turn: no address, not due, or another is at it.
+
+    With an `actor`, who asks for it, it need not be due; otherwise the system acts.
+    """
+    with database.transaction() as session:
+        turn = refreshes.take(session, space_id, now_due=actor is None)
+    if turn is None:
+        return None
+    actor = actor or replace(SYSTEM, organization_id=turn.space.organization_id)
+    try:
+        found, document = read(fetcher, turn.url, turn.signed_by)
+        with database.transaction() as session:
+            again_at = next_time(document, clock.now())
+            return Outcome(changed=refreshes.settle(session, actor, turn=turn, read=found, again_at=again_at))
+    except Error as error:
+        problem = error.message
+    except Exception:
+        reference = secrets.token_hex(4)
+        log.exception("metadata of space %s failed unexpectedly, reference %s", turn.space.name, reference)
+        problem = f"An unexpected error; see the log, reference {reference}."
+    with database.transaction() as session:
+        refreshes.fail(session, actor, turn=turn, reason=problem)
+    return Outcome(problem=problem)
+
+
+def next_time(document: bytes, now: datetime) -> datetime:
+    """In a day, or while half of the time is left that the metadata gives itself, but not within the hour.
+
+    A tenth of it is chance, so that what was set up together is not read together for ever.
+    """
+    wait = refreshes.USUAL
+    if ends := read_again_by(document, now=now):
+        wait = min(wait, (ends - now) / 2)
+    wait = max(wait * (1 - secrets.randbelow(1000) / 10_000), refreshes.SHORTEST)
+    return now + timedelta(seconds=round(wait.total_seconds()))
