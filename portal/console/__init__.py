@@ -23,6 +23,7 @@ AREAS = (
     "sso_settings",
     "sso_keys",
     "sso_certificates",
+    "sso_metadata_url",
     "scim",
     "guard",
     "scim_log",
