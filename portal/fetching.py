@@ -12,6 +12,7 @@ The address could be anybody's choice, so that the portal must not become a way 
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 import ssl
 import threading
@@ -27,6 +28,8 @@ from urllib3.response import BaseHTTPResponse
 
 from portal.core.errors import Error, Invalid, Unavailable
 from portal.settings import Settings
+
+log = logging.getLogger(__name__)
 
 FIELD = "metadata_url"
 """The field of a form that a refused address belongs to."""
@@ -165,9 +168,9 @@ class _Reading:
             self.problem = error
         except (HTTPError, OSError, ValueError) as error:
             self.problem = self._unavailable(error)
-        except Exception:
-            self.problem = Unavailable(f"{_host(self.url)} cannot be read.", field=FIELD)
-            raise
+        except Exception as error:
+            log.exception("metadata cannot be read for a reason that nobody foresaw")
+            self.problem = self._unavailable(error)
 
     def give_up(self) -> None:
         """Nobody waits any more: whatever the thread reads ends here."""
