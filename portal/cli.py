@@ -248,27 +248,17 @@ def idp() -> None:
 @click.option("--signed-by", type=click.File("rb"), help="Certificate with which metadata by URL must be signed.")
 def idp_set(space: str, metadata: IO[bytes] | None, metadata_url: str | None, signed_by: IO[bytes] | None) -> None:
     """Trust the IdP of a metadata file or address."""
-    from portal import refreshing
     from portal.core.federation.identity_provider import set_identity_provider
     from portal.core.space.queries import find
-    from portal.fetching import from_settings
-    from portal.trust import from_metadata, trusted_certificates
+    from portal.refreshing import offered
 
     if bool(metadata) == bool(metadata_url) or (signed_by and not metadata_url):
         raise click.UsageError("Give --metadata, or --metadata-url (with --signed-by if need be).")
     settings = _settings()
-    try:
-        if metadata_url:
-            pems = "".join(one.pem for one in trusted_certificates(signed_by.read())) if signed_by else ""
-            offered, _document = refreshing.read(from_settings(settings), metadata_url, pems)
-        elif metadata:
-            offered = from_metadata(metadata.read())
-    except Error as error:
-        _fail(error.message)
     with _work(settings) as session:
+        trusted = offered(settings, file=metadata, url=metadata_url, signed_by=signed_by)  # before the first statement
         found = find(session, space)
-        actor = _space_actor(session, found.organization_id)
-        trusted = set_identity_provider(session, actor, space=found, idp=offered)
+        set_identity_provider(session, _space_actor(session, found.organization_id), space=found, idp=trusted)
     click.echo(f"Space {space} trusts {trusted.entity_id}.")
 
 
@@ -276,23 +266,16 @@ def idp_set(space: str, metadata: IO[bytes] | None, metadata_url: str | None, si
 @_space_option
 def idp_refresh(space: str) -> None:
     """Read the IdP's metadata again from its address, now."""
-    from portal import refreshing
     from portal.core.space.queries import find
-    from portal.fetching import from_settings
+    from portal.refreshing import refresh_once
 
     settings = _settings()
     with _work(settings) as session:
         found = find(session, space)
         actor = _space_actor(session, found.organization_id)
-    database = Database(settings.database_url)
-    try:
-        outcome = refreshing.refresh(database, from_settings(settings), found.id, actor=actor)
-    finally:
-        database.dispose()
-    if outcome is None:
-        _fail(f"Space {space} has no metadata by URL, or it is being read in this moment.")
-    if outcome.problem:
-        _fail(outcome.problem)
+    outcome = refresh_once(settings, found.id, actor)
+    if outcome is None or outcome.problem:
+        _fail(outcome.problem if outcome else f"Space {space} has no metadata by URL.")
     click.echo("What changed is trusted now." if outcome.changed else "Nothing has changed.")
 
 

@@ -9,6 +9,7 @@ import logging
 import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import IO
 
 from portal.core import clock
 from portal.core.actor import SYSTEM, Actor
@@ -16,8 +17,9 @@ from portal.core.database import Database
 from portal.core.errors import Error
 from portal.core.federation import refreshes
 from portal.core.federation.identity_provider import TrustedIdentityProvider
-from portal.fetching import Fetcher
-from portal.trust import from_address
+from portal.fetching import Fetcher, from_settings
+from portal.settings import Settings
+from portal.trust import from_address, from_metadata, trusted_certificates
 from saml.freshness import read_again_by
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,25 @@ def refresh(database: Database, fetcher: Fetcher, space_id: str, *, actor: Actor
     with database.transaction() as session:
         refreshes.fail(session, actor, turn=turn, reason=problem)
     return Outcome(problem=problem)
+
+
+def refresh_once(settings: Settings, space_id: str, actor: Actor) -> Outcome | None:
+    """For a command: with a database of its own."""
+    database = Database(settings.database_url)
+    try:
+        return refresh(database, from_settings(settings), space_id, actor=actor)
+    finally:
+        database.dispose()
+
+
+def offered(
+    settings: Settings, *, file: IO[bytes] | None, url: str | None, signed_by: IO[bytes] | None
+) -> TrustedIdentityProvider:
+    """For a command: what a file or an address describes. Raises Invalid, Unavailable."""
+    if file:
+        return from_metadata(file.read())
+    pems = "".join(one.pem for one in trusted_certificates(signed_by.read())) if signed_by else ""
+    return read(from_settings(settings), url or "", pems)[0]
 
 
 def next_time(document: bytes, now: datetime) -> datetime:

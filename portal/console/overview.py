@@ -20,8 +20,7 @@ from portal.core import clock
 from portal.core.access import queries as access
 from portal.core.access.rows import Counts
 from portal.core.directory import queries as directory
-from portal.core.federation import identity_provider
-from portal.core.federation.certificates import EXPIRY_WARNING
+from portal.core.federation import certificates, identity_provider
 from portal.core.federation.identity_provider import TrustedIdentityProvider
 from portal.core.organization import queries as members
 from portal.core.organization.names import as_space_name
@@ -30,6 +29,8 @@ from portal.core.space.models import Space
 from portal.web.forms import Form
 from portal.web.permissions import Permission, requires
 from portal.web.transactions import db
+
+EXPIRY_WARNING = certificates.EXPIRY_WARNING
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from wtforms.validators import InputRequired, Length
 
 from portal import addresses
 from portal.console import blueprint
+from portal.console.overview import EXPIRY_WARNING
 from portal.console.scope import actor, space
 from portal.console.sso_maintenance import maintenance
 from portal.core import clock
 from portal.core.errors import Invalid
 from portal.core.federation import identity_provider
-from portal.core.federation.certificates import EXPIRY_WARNING
 from portal.core.federation.identity_provider import TrustedIdentityProvider, set_identity_provider
 from portal.core.space import spaces
 from portal.trust import by_hand, from_metadata
