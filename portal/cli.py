@@ -243,18 +243,40 @@ def idp() -> None:
 
 @idp.command("set")
 @_space_option
-@click.option("--metadata", required=True, type=click.File("rb"), help="The IdP's metadata file; - for standard input.")
-def idp_set(space: str, metadata: IO[bytes]) -> None:
-    """Trust the IdP of a metadata file at once; the console keeps it until a test sign-in has passed."""
+@click.option("--metadata", type=click.File("rb"), help="The IdP's metadata file; - for standard input.")
+@click.option("--metadata-url", help="Where its metadata stands (https); it is read again every day.")
+@click.option("--signed-by", type=click.File("rb"), help="Certificate with which metadata by URL must be signed.")
+def idp_set(space: str, metadata: IO[bytes] | None, metadata_url: str | None, signed_by: IO[bytes] | None) -> None:
+    """Trust the IdP of a metadata file or address at once; the console keeps it until a test sign-in has passed."""
     from portal.core.federation.identity_provider import set_identity_provider
     from portal.core.space.queries import find
-    from portal.trust import from_metadata
+    from portal.refreshing import offered
 
-    with _work(_settings()) as session:
+    if bool(metadata) == bool(metadata_url) or (signed_by and not metadata_url):
+        raise click.UsageError("Give --metadata, or --metadata-url (with --signed-by if need be).")
+    settings = _settings()
+    with _work(settings) as session:
+        trusted = offered(settings, file=metadata, url=metadata_url, signed_by=signed_by)  # before the first statement
+        found = find(session, space)
+        set_identity_provider(session, _space_actor(session, found.organization_id), space=found, idp=trusted)
+    click.echo(f"Space {space} trusts {trusted.entity_id}.")
+
+
+@idp.command("refresh")
+@_space_option
+def idp_refresh(space: str) -> None:
+    """Read the IdP's metadata again from its address, now."""
+    from portal.core.space.queries import find
+    from portal.refreshing import refresh_once
+
+    settings = _settings()
+    with _work(settings) as session:
         found = find(session, space)
         actor = _space_actor(session, found.organization_id)
-        trusted = set_identity_provider(session, actor, space=found, idp=from_metadata(metadata.read()))
-    click.echo(f"Space {space} trusts {trusted.entity_id}.")
+    outcome = refresh_once(settings, found.id, actor)
+    if outcome is None or outcome.problem:
+        _fail(outcome.problem if outcome else f"Space {space} has no metadata by URL.")
+    click.echo("What changed is trusted now." if outcome.changed else "Nothing has changed.")
 
 
 @main.group()

@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     administrator_session_hours: Annotated[int, Field(ge=1, le=72)] = 8
     sign_in_minutes: Annotated[int, Field(ge=1, le=60)] = 10
     saml_clock_skew_seconds: Annotated[int, Field(ge=0, le=600)] = 90
+    saml_metadata_private_networks: bool = False
+    saml_metadata_ca_file: str = ""
     max_body_bytes: Annotated[int, Field(ge=65_536)] = 1_048_576
     request_seconds: Annotated[int, Field(ge=1, le=600)] = 15
     sign_in_attempts: Annotated[int, Field(ge=1, le=100)] = 5
@@ -91,6 +93,13 @@ class Settings(BaseSettings):
             raise ValueError("is not a database URL such as postgresql://user@host/name") from None
         if backend not in ("sqlite", "postgresql"):
             raise ValueError("must begin with sqlite: or postgresql:")
+        return value
+
+    @field_validator("saml_metadata_ca_file")
+    @classmethod
+    def _existing_file(cls, value: str) -> str:
+        if value and not Path(value).is_file():
+            raise ValueError("is not a file")
         return value
 
     @field_validator("base_url")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from portal.core import clock
 from portal.core.errors import Invalid
@@ -33,9 +34,31 @@ def by_hand(*, entity_id: str, sso_url: str, certificate: str | bytes) -> Truste
 
 def as_offered(row: IdentityProviderOffer) -> TrustedIdentityProvider:
     """What waits, as it would be trusted."""
-    certificates = tuple(_certificate(found.pem) for found in read_certificates(row.certificates))
+    certificates = trusted_certificates(row.certificates)
     fields = {name: getattr(row, name) for name in PARTY}
     return TrustedIdentityProvider(**fields, certificates=certificates, updated_at=row.offered_at)
+
+
+def from_address(document: bytes | str, *, url: str, signed_by: str = "") -> TrustedIdentityProvider:
+    """What was read at `url`. `signed_by`: PEM, one after the other; the metadata must be signed with one of them.
+
+    Raises Invalid (field `metadata_url`).
+    """
+
+    def read() -> IdentityProvider:
+        pems = [one.pem for one in read_certificates(signed_by)] if signed_by else []
+        return metadata.parse_identity_provider(document, now=clock.now(), signed_by=pems)
+
+    offered = _offer(read, field="metadata_url", source=TrustSource.URL)
+    return replace(offered, metadata_url=url, metadata_certificates=signed_by)
+
+
+def trusted_certificates(given: str | bytes, *, field: str = "certificate") -> tuple[TrustedCertificate, ...]:
+    """From PEM (one or several), bare base64 or DER. Raises Invalid."""
+    try:
+        return tuple(_certificate(one.pem) for one in read_certificates(given))
+    except MetadataError as error:
+        raise Invalid(error.message, field=field) from error
 
 
 def _offer(read: Callable[[], IdentityProvider], *, field: str, source: TrustSource) -> TrustedIdentityProvider:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from flask import current_app, flash, redirect, render_template, url_for
@@ -15,13 +14,13 @@ from wtforms.validators import InputRequired, Length
 
 from portal import addresses, signing
 from portal.activation import activate_space
-from portal.console import blueprint
+from portal.console import blueprint, sso_maintenance
 from portal.console.scope import actor, organization, space
 from portal.core import clock
 from portal.core.access import queries as access
 from portal.core.access.rows import Counts
 from portal.core.directory import queries as directory
-from portal.core.federation import identity_provider
+from portal.core.federation import certificates, identity_provider
 from portal.core.federation.identity_provider import TrustedIdentityProvider
 from portal.core.organization import queries as members
 from portal.core.organization.names import as_space_name
@@ -31,7 +30,7 @@ from portal.web.forms import Form
 from portal.web.permissions import Permission, requires
 from portal.web.transactions import db
 
-EXPIRY_WARNING = timedelta(days=30)
+EXPIRY_WARNING = certificates.EXPIRY_WARNING
 
 
 @dataclass(frozen=True)
@@ -109,6 +108,7 @@ def _steps(of: Space, idp: TrustedIdentityProvider | None, people: dict[str, int
     if expires_soon(idp):
         text = _("It runs out soon; nobody can sign in after that.")
         steps.append(Step(_("Renew the certificate of the identity provider"), text, sso))
+    steps += [Step(*wanted) for wanted in sso_maintenance.steps(sso_maintenance.maintenance())]
     if not people["users"]:
         text = _("Let the identity provider push them by SCIM, or create them by hand.")
         steps.append(Step(_("Bring in users"), text, scim))

@@ -11,11 +11,11 @@ from wtforms import StringField
 
 from portal import addresses, signing
 from portal.console import blueprint
-from portal.console.overview import EXPIRY_WARNING
 from portal.console.scope import actor, space
 from portal.core import clock
 from portal.core.access import queries, roll_over
 from portal.core.errors import Invalid
+from portal.core.federation.certificates import EXPIRY_WARNING
 from portal.web.forms import Form, many
 from portal.web.listing import search_from_url
 from portal.web.permissions import Permission, requires

@@ -17,6 +17,7 @@ from wtforms.validators import InputRequired, Length
 from portal import addresses
 from portal.console import blueprint
 from portal.console.scope import actor, space
+from portal.console.sso_maintenance import maintenance
 from portal.console.sso_preview import moments, preview
 from portal.core.errors import Invalid
 from portal.core.federation import identity_provider, offers
@@ -84,6 +85,7 @@ def sso_page() -> str:
         login_url=addresses.login_url(base_url, space().name),
         idp=identity_provider.current(db(), space()),
         offer=offers.waiting(db(), space()),
+        care=maintenance(),
         **moments(),
     )
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from flask_babel import gettext as _
 
-from portal.console.overview import EXPIRY_WARNING
 from portal.core import clock
+from portal.core.federation.certificates import EXPIRY_WARNING
 from portal.core.federation.identity_provider import TrustedCertificate, TrustedIdentityProvider
 
 

@@ -35,6 +35,16 @@ def db() -> Session:
     return session
 
 
+def pause() -> None:
+    """End the request's transaction before something that takes time outside; the next `db()` begins another."""
+    session = g.pop("db", None)
+    if session is not None:
+        try:
+            database.commit(session)
+        finally:
+            session.close()
+
+
 def refused(actor: Actor, action: str, reason: str, **event: Any) -> None:
     """Audit a refused attempt: written when the request's transaction has ended without a commit."""
     result = audit.Result.REFUSED

@@ -13,9 +13,11 @@ from collections.abc import Callable
 from celery import Celery
 
 from portal.core.database import Database
+from portal.fetching import from_settings
 from portal.settings import Settings
 from portal.worker import engine
 from portal.worker.housekeeping import Housekeeping
+from portal.worker.refreshing import Refreshing
 
 log = logging.getLogger(__name__)
 
@@ -72,12 +74,14 @@ def work(database: Database, settings: Settings) -> None:
     register(app, database, settings)
     stopping = threading.Event()
     housekeeping = Housekeeping(database, settings)
+    refreshing = Refreshing(database, from_settings(settings))
 
     def sweep() -> None:
         while not stopping.wait(SWEEP_SECONDS):
             try:
                 send(app, engine.due(database))
                 housekeeping.run_if_due(stopping.is_set)
+                refreshing.start_if_due(stopping.is_set)
             except Exception:
                 log.exception("the sweep cannot look for tasks now; it tries again")
 

@@ -17,8 +17,8 @@ from portal.core.access.models import Deployment, Task, UserSync
 from portal.core.actor import SYSTEM
 from portal.core.cam.models import CamUser
 from portal.core.database import Database
-from portal.core.federation import attempts
-from portal.core.federation.models import IdentityProviderOffer
+from portal.core.federation import attempts, certificates, sp_keys
+from portal.core.federation.models import IdentityProviderOffer, KeyUse, SamlKey
 from portal.core.models import Base
 from portal.core.organization.models import Department
 from portal.core.push import credentials, requests
@@ -28,6 +28,8 @@ from tests.support import admin
 from tests.support.browser import Browser
 from tests.support.make import Make
 from tests.support.provisioning import Provisioning
+from tests.support.saml_idp import key_pair
+from tests.support.trust import certificate, trust
 
 # What people write in passing; every other table must stand as it was.
 OWN_TABLES = {"audit_events", "sign_ins"}
@@ -46,6 +48,13 @@ def stranger(make: Make, settings: Settings) -> Ids:
     other.grant([shop], [alice, group], [reader])
     other.synchronize([shop], [bob])
     other.work()
+    trust(make, other.space, certificate("first"), certificate("second"))
+    private_key, pem = key_pair("service provider")
+    with make.transaction() as session:
+        sp_keys.make(
+            session, SYSTEM, space=other.space, private_key=private_key, certificate=pem, secret_key=make.secret_key
+        )
+        certificate_id = certificates.of_space(session, other.space)[0].id
     with make.transaction() as session:
         credential, _secret = credentials.create_credential(
             session, SYSTEM, space=other.space, lifetime=timedelta(days=1)
@@ -70,6 +79,8 @@ def stranger(make: Make, settings: Settings) -> Ids:
             "batch_id": task.batch_id,
             "credential_id": credential.id,
             "attempt_id": attempt.id,
+            "certificate_id": certificate_id,
+            "key_id": session.scalars(select(SamlKey.id).where(SamlKey.use == KeyUse.SERVICE_PROVIDER)).one(),
             "scim_request_id": session.scalars(select(ScimRequest.id)).one(),
             "department_id": session.scalars(
                 select(Department.id).where(Department.organization_id == other.space.organization_id)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Session
@@ -73,10 +75,17 @@ def current(session: Session, space: Space) -> TrustedIdentityProvider | None:
 
 
 def set_identity_provider(
-    session: Session, actor: Actor, *, space: Space, idp: TrustedIdentityProvider
+    session: Session,
+    actor: Actor,
+    *,
+    space: Space,
+    idp: TrustedIdentityProvider,
+    action: str = "sso.set_identity_provider",
+    details: Mapping[str, Any] | None = None,
 ) -> IdentityProvider:
     """Trust this IdP instead of the one before; certificates that stay keep their rows.
 
+    With an address it is due at once to be read again: that sets the time of the next reading, too.
     Sign-ins that wait at another IdP are refused when they come back. Invalid without a certificate, LimitReached with
     too many.
     """
@@ -92,12 +101,14 @@ def set_identity_provider(
     for name in PARTY:
         setattr(row, name, getattr(idp, name))
     row.updated_at = clock.now()
+    row.refreshed_at, row.refresh_error = None, ""
+    row.refresh_at = clock.now() if idp.metadata_url else None
     session.flush()
     _replace_certificates(session, space, wanted)
     audit.record(
         session,
         actor,
-        "sso.set_identity_provider",
+        action,
         target_type="space",
         target_id=space.id,
         target_name=space.name,
@@ -107,6 +118,7 @@ def set_identity_provider(
             "sso_url": idp.sso_url,
             "source": idp.source,
             "fingerprints": list(wanted),
+            **(details or {}),
         },
     )
     return row

@@ -9,8 +9,11 @@ from sqlalchemy.orm import Session
 from portal.core import audit
 from portal.core.actor import Actor
 from portal.core.errors import Invalid
-from portal.core.federation.models import NameCase, SamlSettings, UnknownUsers
+from portal.core.federation import saml_keys
+from portal.core.federation.models import KeyStage, KeyUse, NameCase, SamlSettings, UnknownUsers
 from portal.core.space.models import Space
+
+NEED_A_KEY = ("sign_requests", "encrypted_only", "single_logout")
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,21 @@ def of(session: Session, space: Space) -> Choices:
 
 
 def choose(session: Session, actor: Actor, *, space: Space, choices: Choices) -> None:
-    """Keep them, and audit what changed. Invalid for an attribute name that is too long or has blanks around it."""
+    """Keep them, and audit what changed.
+
+    Invalid for an attribute name that is too long or has blanks around it, for what needs a key while there is none,
+    and for making users while SCIM is on: whom the identity provider did not push is not to come in by another door.
+    """
     attribute = choices.username_attribute
     if len(attribute) > 256 or attribute != attribute.strip() or not attribute.isprintable():
         raise Invalid("An attribute name has at most 256 printable characters.", field="username_attribute")
+    if choices.unknown_users == UnknownUsers.CREATE and space.scim_enabled:
+        raise Invalid(
+            "SCIM is on: users come by it. Switch SCIM off first, or refuse unknown users.", field="unknown_users"
+        )
+    wanting = [name for name in NEED_A_KEY if getattr(choices, name)]
+    if wanting and KeyStage.CURRENT not in saml_keys.by_stage(session, space, KeyUse.SERVICE_PROVIDER):
+        raise Invalid("This needs a key of the space, and there is none yet. Make one first.", field=wanting[0])
     before = asdict(of(session, space))
     changed = {name: value for name, value in asdict(choices).items() if before[name] != value}
     if not changed:
