@@ -21,7 +21,7 @@ from portal.core.push import credentials, guard
 from portal.web.errors import render_errors_by
 from portal.web.observing import SCIM_HELD_BACK
 from portal.web.permissions import Permission, requires
-from portal.web.transactions import afterwards, database, db, refused
+from portal.web.transactions import afterwards, before_writing, database, db, refused
 from scim import (
     bulk,
     casting,
@@ -87,18 +87,18 @@ def authenticate() -> None:
     if not secret:
         raise throttle.refusal("A SCIM credential is needed as a bearer token.")
     try:
-        credential, space = credentials.space_of_secret(db(), secret)
+        with before_writing() as connection:
+            opened = credentials.space_of_secret(connection, secret)
     except Forbidden as error:
         raise throttle.refusal(error.message) from None
-    actor = Actor(
-        "scim", credential.id, "SCIM", space.organization_id, request.remote_addr or "", g.get("request_id", "")
-    )
+    organization_id = opened.space.organization_id
+    actor = Actor("scim", opened.credential_id, "SCIM", organization_id, request.remote_addr or "", g.request_id)
     base = current_app.extensions["settings"].base_url + PREFIX
-    g.scim = Door(db(), actor, space, base, strict=credential.strict)
-    recording.opened(space.id, credential.id)
-    throttle.check(credential.id)
-    if credentials.use_is_due(credential):
-        g.scim_use = credential.id
+    g.scim = Door(db(), actor, opened.space, base, strict=opened.strict)
+    recording.opened(opened.space.id, opened.credential_id)
+    throttle.check(opened.credential_id)
+    if credentials.use_is_due(opened.last_used_at):
+        g.scim_use = opened.credential_id
 
 
 @blueprint.teardown_request
@@ -151,7 +151,7 @@ def search_everything() -> Response:
     )
     shown: dict[str, Any] = {}
     for found in KINDS.values():
-        for each in _shown(found, [row for kind, row in rows if kind is found], asked):
+        for each in _shown(found, [row for kind, row in rows if kind is found], _projection(found, asked)):
             shown[each["id"]] = each
     return _list([shown[row.id] for _, row in rows], total, startIndex=start)
 
@@ -181,18 +181,21 @@ def _search(found: Resources, asked: Mapping[str, str]) -> Response:
         strict.check_search(found.type, asked)
     start, count = _page(asked)
     condition = _condition(found, asked["filter"]) if "filter" in asked else None
+    wanted = _projection(found, asked)
     if "cursor" in asked:
         key = current_app.extensions["settings"].secret_key
-        page = cursors.page(g.scim, found, asked=asked, condition=condition, count=count, secret_key=key)
-        return _list(_shown(found, page.rows, asked), page.total, **page.links)
+        page = cursors.page(
+            g.scim, found, asked=asked, projection=wanted, condition=condition, count=count, secret_key=key
+        )
+        return _list(_shown(found, page.rows, wanted), page.total, **page.links)
     descending = asked.get("sortOrder", "").lower() == "descending"
     order = filters.order_by(found.type, asked["sortBy"], descending=descending) if asked.get("sortBy") else None
-    total, rows = resources.find(g.scim, found, condition=condition, order=order, start=start, count=count)
-    return _list(_shown(found, rows, asked), total, startIndex=start)
+    total, rows = resources.find(g.scim, found, wanted, condition=condition, order=order, start=start, count=count)
+    return _list(_shown(found, rows, wanted), total, startIndex=start)
 
 
-def _shown(found: Resources, rows: Sequence[Row], asked: Mapping[str, str]) -> list[Any]:
-    return found.shown(g.scim, rows, _projection(found, asked)) if rows else []
+def _shown(found: Resources, rows: Sequence[Row], wanted: Projection) -> list[Any]:
+    return found.shown(g.scim, rows, wanted) if rows else []
 
 
 def _text(name: str, value: Any) -> str:
@@ -209,10 +212,13 @@ def create(kind: str) -> Response:
 @_route("GET", "/<row_id>")
 @requires(Permission.SCIM_CREDENTIAL)
 def read(kind: str, row_id: str) -> Response:
-    row = resources.get(g.scim, KINDS[kind], row_id)
+    found = KINDS[kind]
+    wanted = _projection(found, request.args)
+    row = resources.get(g.scim, found, row_id, wanted)
     if casting.names_version(request.headers.get("If-None-Match"), row):
-        return _headed(Response(status=304, mimetype=_JSON[0]), KINDS[kind], row)
-    return _resource(KINDS[kind], row)
+        return _headed(Response(status=304, mimetype=_JSON[0]), found, row)
+    (shown,) = found.shown(g.scim, [row], wanted)
+    return _headed(_answer(shown), found, row)
 
 
 @_route("PUT", "/<row_id>")

@@ -1,8 +1,8 @@
 """The database: one engine, and the transaction that every edge opens and ends.
 
 SQLite runs in WAL mode with foreign keys on; a transaction that will write takes the write lock at its start
-(BEGIN IMMEDIATE), because a lock that is upgraded half-way fails at once instead of waiting. PostgreSQL needs neither;
-there each statement sees what is committed (READ COMMITTED), so that one which only reads goes without a transaction.
+(BEGIN IMMEDIATE), because a lock that is upgraded half-way fails at once instead of waiting. PostgreSQL needs neither.
+Each statement sees what is committed (READ COMMITTED), so that who only reads goes without a transaction.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
-from sqlalchemy import JSON, DateTime, Engine, Executable, MetaData, create_engine, event
+from sqlalchemy import JSON, Connection, DateTime, Engine, Executable, MetaData, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import IntegrityError, InvalidatePoolError
@@ -97,6 +97,10 @@ class Database:
     def session(self, *, write: bool = True) -> Session:
         """A session for an edge that ends the transaction itself."""
         return Session(self._writing if write else self._reading, expire_on_commit=False)
+
+    def reading(self) -> Connection:
+        """For a question beside a transaction: it waits for nobody who writes, and nobody waits for it."""
+        return self._reading.connect()
 
     def dispose(self) -> None:
         self.engine.dispose()
@@ -208,11 +212,8 @@ def _engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
-        write = connection.get_execution_options().get("portal_write", True)
-        if write:
+        if connection.get_execution_options().get("portal_write", True):
             _begin_immediate(connection.connection.driver_connection)
-        else:
-            connection.exec_driver_sql("BEGIN")
 
     return engine
 

@@ -154,8 +154,8 @@ def test_a_user_who_joins_a_group_while_being_deleted_stops_neither_request(
     user_id = scim.user("ann")["id"]
     first, second = scim.group("First", user_id)["id"], scim.group("Second")["id"]
     joining, deleting = doors
-    resources.get(joining, KINDS["Groups"], first, lock=True)
-    user = resources.get(deleting, KINDS["Users"], user_id, lock=True)
+    resources.locked(joining, KINDS["Groups"], first)
+    user = resources.locked(deleting, KINDS["Users"], user_id)
     with ThreadPoolExecutor(1) as pool:
         deletion = pool.submit(KINDS["Users"].delete, deleting, user)
         with pytest.raises(TimeoutError):
@@ -174,7 +174,7 @@ def test_a_user_who_is_being_deleted_joins_no_group(scim: ScimClient, space: Spa
     user_id = scim.user("ann")["id"]
     group_id = scim.group("Team")["id"]
     joining, deleting = doors
-    user = resources.get(deleting, KINDS["Users"], user_id, lock=True)
+    user = resources.locked(deleting, KINDS["Users"], user_id)
     other: list[Any] = []
 
     def join() -> None:

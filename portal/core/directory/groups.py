@@ -17,7 +17,7 @@ from portal.core.directory.closure import is_nested
 from portal.core.directory.models import Group, Membership, Source, User
 from portal.core.directory.sources import check_source, of_other
 from portal.core.errors import Conflict, Invalid, NotFound
-from portal.core.space.models import Space
+from portal.core.space.models import Space, SpaceKey
 from portal.core.text import fold
 
 _members: Any = Membership.__table__
@@ -51,7 +51,7 @@ def create_group(
     session: Session,
     actor: Actor,
     *,
-    space: Space,
+    space: Space | SpaceKey,
     name: str,
     remarks: str = "",
     source: Source = Source.MANUAL,

@@ -18,7 +18,7 @@ from portal.core.directory.models import Group, Membership, Source, User, UserVa
 from portal.core.directory.sources import check_source, of_other
 from portal.core.errors import Conflict, Invalid, NotFound
 from portal.core.federation.models import SignIn
-from portal.core.space.models import Space
+from portal.core.space.models import Space, SpaceKey
 from portal.core.text import fold
 
 _USER_NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
@@ -53,7 +53,7 @@ def create_user(
     session: Session,
     actor: Actor,
     *,
-    space: Space,
+    space: Space | SpaceKey,
     user_name: str,
     display_name: str = "",
     given_name: str = "",
