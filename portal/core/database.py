@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import psycopg
 from sqlalchemy import JSON, Connection, DateTime, Engine, Executable, MetaData, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -197,12 +198,13 @@ def _still_there(connection: Any, _record: Any, _proxy: Any) -> None:
 
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
+    options: dict[str, Any] = {"hide_parameters": True, "json_deserializer": orjson.loads}
     if parsed.get_backend_name() != "sqlite":
         seconds = parsed.query.get("connect_timeout", 5)
-        engine = create_engine(parsed, hide_parameters=True, connect_args={"connect_timeout": seconds})
+        engine = create_engine(parsed, connect_args={"connect_timeout": seconds}, **options)
         event.listen(engine, "checkout", _still_there)
         return engine
-    engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": _SQLITE_SECONDS})
+    engine = create_engine(parsed, connect_args={"timeout": _SQLITE_SECONDS}, **options)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
