@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 import psycopg
-from sqlalchemy import JSON, Connection, DateTime, Engine, Executable, MetaData, create_engine, event
+from sqlalchemy import JSON, Connection, DateTime, Engine, Executable, MetaData, ScalarSelect, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import IntegrityError, InvalidatePoolError
@@ -150,8 +150,9 @@ def execute_or(
     savepoint.commit()
 
 
-def insert_unless_taken(session: Session, row: Base) -> bool:
-    """Insert a row whose key is a number that the database gives; False when a unique index holds such a row already.
+def insert_unless_taken(session: Session, row: Base, beside: ScalarSelect[Any], **asked: Any) -> Any:
+    """Insert a row whose key is a number that the database gives; None when a unique index holds such a row already,
+    otherwise what `beside` gives, a question about another table with the values `asked`.
 
     One statement without a savepoint, and of two requests at the same time one is told no. The row is then part of the
     session as if it had been loaded. Not for rows with relations: what waits in the session is written before.
@@ -166,17 +167,17 @@ def insert_unless_taken(session: Session, row: Base) -> bool:
     if statement is None:
         dialect = session.get_bind().dialect.name
         insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-        statement = insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+        statement = insert(table).on_conflict_do_nothing().returning(*table.primary_key, beside)
         _INSERTS[dialect, table] = statement
     values = {column.key: row.__dict__[column.key] for column in table.columns if not column.primary_key}
-    number = session.connection().execute(statement, values).scalar()
-    if number is None:
-        return False
+    found = session.connection().execute(statement, values | asked).one_or_none()
+    if found is None:
+        return None
     (key,) = table.primary_key
-    setattr(row, key.key, number)
+    setattr(row, key.key, found[0])
     make_transient_to_detached(row)
     session.add(row)
-    return True
+    return found[1]
 
 
 _INSERTS: dict[tuple[str, Any], Any] = {}
