@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 import psycopg
 from sqlalchemy import JSON, Connection, DateTime, Engine, Executable, MetaData, ScalarSelect, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -199,13 +198,12 @@ def _still_there(connection: Any, _record: Any, _proxy: Any) -> None:
 
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
-    options: dict[str, Any] = {"hide_parameters": True, "json_deserializer": orjson.loads}
     if parsed.get_backend_name() != "sqlite":
         seconds = parsed.query.get("connect_timeout", 5)
-        engine = create_engine(parsed, connect_args={"connect_timeout": seconds}, **options)
+        engine = create_engine(parsed, hide_parameters=True, connect_args={"connect_timeout": seconds})
         event.listen(engine, "checkout", _still_there)
         return engine
-    engine = create_engine(parsed, connect_args={"timeout": _SQLITE_SECONDS}, **options)
+    engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": _SQLITE_SECONDS})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

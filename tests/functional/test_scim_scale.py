@@ -19,6 +19,7 @@ from portal.core.directory import groups
 from portal.core.errors import NotFound
 from portal.core.space.models import Space
 from scim import resources
+from scim.recording import LINES_OF_AN_ADDRESS
 from scim.resources import KINDS, Door
 from tests.support.make import SCIM, Make
 from tests.support.scim import ScimClient, make_secret
@@ -223,6 +224,22 @@ def test_a_body_that_trickles_in_keeps_nobody_from_writing(
         environ_overrides={"wsgi.input": Trickle(), "CONTENT_LENGTH": "100"},
     )
     assert outcomes[:1] == ["written"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_who_asks_is_looked_up_before_a_change_waits_for_the_others(
+    scim: ScimClient, app: Flask, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.core.database._SQLITE_SECONDS", 0)
+    stranger = ScimClient(app, "wrong")
+    for _ in range(LINES_OF_AN_ADDRESS):
+        stranger.post("/Users", {"userName": "ann"}, status=401)
+    with closing(sqlite3.connect(str(database.engine.url.database), timeout=0)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        stranger.post("/Users", {"userName": "ann"}, status=401)
+        named = {"json": {"userName": "ann"}, "headers": {"Authorization": f"Bearer {scim.secret}"}}
+        assert scim.client.post("/scim/v2/Users", **named).status_code >= 500
+    scim.user("ann")
 
 
 def test_the_same_create_twice_at_the_same_time_gives_one_user_and_conflicts(scim: ScimClient, app: Flask) -> None:
