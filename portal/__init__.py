@@ -10,6 +10,9 @@ core      tables and rules; everything above calls it, it calls nothing above
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Flask
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -21,8 +24,14 @@ from portal.paths import templates_dir
 from portal.settings import Settings
 
 
+class _Portal(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Nothing here is asynchronous: not worth asking of every function that a request passes."""
+        return func
+
+
 def create_app(settings: Settings, database: Database | None = None) -> Flask:
-    app = Flask("portal", template_folder=str(templates_dir()))
+    app = _Portal("portal", template_folder=str(templates_dir()))
     database = database or Database(settings.database_url)
     setup_configuration(app, settings)
     setup_web(app, settings, database)

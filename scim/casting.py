@@ -7,7 +7,7 @@ Beyond the columns a user's resource is kept as sent in `User.attributes`, so th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from portal.core.directory.models import Group, Source, User
@@ -23,12 +23,19 @@ _NAME_COLUMNS = {"givenName": "given_name", "familyName": "family_name"}
 
 def writable_user(user: User) -> Resource:
     """What PATCH works on. `active: null` among the attributes: a client took `active` away, and shall not see it."""
-    resource: Resource = {name: value for name, column in _USER_COLUMNS.items() if (value := getattr(user, column))}
-    resource.update(user.attributes)
-    name = dict(user.attributes.get("name", {}))
-    name.update({part: value for part, column in _NAME_COLUMNS.items() if (value := getattr(user, column))})
-    if name:
-        resource["name"] = name
+    attributes = user.attributes
+    resource: Resource = {"userName": user.user_name}
+    if user.external_id:
+        resource["externalId"] = user.external_id
+    if user.display_name:
+        resource["displayName"] = user.display_name
+    resource.update(attributes)
+    if user.given_name or user.family_name or "name" in attributes:
+        name = resource["name"] = dict(attributes.get("name", ()))
+        if user.given_name:
+            name["givenName"] = user.given_name
+        if user.family_name:
+            name["familyName"] = user.family_name
     if "active" in resource:
         del resource["active"]
     else:
@@ -76,10 +83,11 @@ def _member(member_id: str, name: str, base: str) -> Resource:
 
 
 def _resource(resource_type: ResourceType, row: User | Group, writable: Resource, base: str) -> Resource:
+    created, modified = row.created_at, row.updated_at
     meta = {
         "resourceType": resource_type.name,
-        "created": _moment(row.created_at),
-        "lastModified": _moment(row.updated_at),
+        "created": (shown := _moment(created)),
+        "lastModified": shown if modified == created else _moment(modified),
         "location": location(resource_type, row, base),
         "version": etag(row),
     }
@@ -101,7 +109,7 @@ def names_version(header: str | None, row: User | Group) -> bool:
 
 
 def _moment(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"  # instead of +00:00
+    return value.isoformat(timespec="microseconds")[:-6] + "Z"  # UTC, as all moments are: instead of +00:00
 
 
 def user_changes(resource: Resource) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Select
 
 from portal.core.secrets import derive
 from scim import resources
 from scim.errors import ScimError, invalid_value
+from scim.projection import Projection
 from scim.resources import Door, Resources, Row
 
 _LONGEST = 1024
@@ -46,6 +47,7 @@ def page(
     found: Resources,
     *,
     asked: Mapping[str, str],
+    projection: Projection,
     condition: ColumnElement[bool] | None,
     count: int,
     secret_key: str,
@@ -61,7 +63,8 @@ def page(
     total = resources.total(door, found, condition)
     if count == 0:
         return CursorPage(total, (), {})
-    rows, more = _rows(door, found, condition, place, count)
+    statement = resources.matching(door, found, condition, projection)
+    rows, more = _rows(door, statement, found.model.__table__.c.number, place, count)
     first = rows[0].number if rows else place.number + (not place.backwards)
     last = rows[-1].number if rows else place.number - place.backwards
     links = {}
@@ -73,11 +76,10 @@ def page(
 
 
 def _rows(
-    door: Door, found: Resources, condition: ColumnElement[bool] | None, place: Place, count: int
+    door: Door, statement: Select[Any], number: ColumnElement[int], place: Place, count: int
 ) -> tuple[Sequence[Row], bool]:
     """At most `count` rows, oldest first, and whether there are more in the direction of the walk."""
-    number = found.model.__table__.c.number
-    statement = resources.matching(door, found, condition).limit(count + 1)
+    statement = statement.limit(count + 1)
     if place.backwards:
         statement = statement.where(number < place.number).order_by(number.desc())
     else:

@@ -1,4 +1,4 @@
-"""Lines of the SCIM log that wait to be written: those of successful reads, so that a GET stays a reader.
+"""Lines of the SCIM log that wait to be written: those of requests that succeeded.
 
 A thread of the process writes them together, about a second later or when 200 have come. What waits is bounded: when
 the database is away for long, the oldest lines go, which is logged. The rest is written when the process ends.
@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 import structlog
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from portal.core.database import Database
 from portal.core.push import requests
@@ -59,6 +60,15 @@ class LogBuffer:
         if len(self._waiting) >= BATCH:
             self._full.set()
 
+    def write(self, session: Session, line: Line) -> None:
+        """Write one at once, in the transaction of `session`, behind those that came before it."""
+        lines = self._next()
+        try:
+            requests.record(session, [*lines, line])
+        except OperationalError:
+            self._wait_on(lines)
+            raise
+
     def flush(self) -> None:
         """Write all that waits. Raises OperationalError when the database is away: the lines wait on."""
         with self._writing:
@@ -67,9 +77,7 @@ class LogBuffer:
                     with self._database.transaction() as session:
                         requests.record(session, lines)
                 except OperationalError:
-                    with self._lock:
-                        self._waiting.extendleft(reversed(lines))
-                        self._trim()
+                    self._wait_on(lines)
                     raise
                 except Exception:
                     log.exception("scim.log_lines_lost", lines=len(lines))
@@ -80,6 +88,11 @@ class LogBuffer:
     def _next(self) -> list[Line]:
         with self._lock:
             return [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+
+    def _wait_on(self, lines: list[Line]) -> None:
+        with self._lock:
+            self._waiting.extendleft(reversed(lines))
+            self._trim()
 
     def _trim(self) -> None:
         while len(self._waiting) > MOST:

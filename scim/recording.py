@@ -1,8 +1,9 @@
 """Every request goes into the SCIM log (IC-7), at the price that it is worth.
 
-    a change          a line in the same transaction: it is logged when it is true
+    a success         a line that a thread writes a second later, many at once (log_buffer), when the transaction has
+                      ended well: it is logged when it is true, and a GET stays a reader. The audit of a change is
+                      part of its transaction; this is the diary beside it
     a failure         a line with its body, after the rollback, together with the refused attempt in the audit
-    a read            a line that a thread writes a second later (log_buffer): a GET stays a reader
     a stranger        a few lines a minute at most, and only where one space can be meant
 
 A request whose credential was not proven is logged without its body. 429 too is logged a few times a minute only.
@@ -17,14 +18,13 @@ from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.core import clock
-from portal.core.directory.models import User
 from portal.core.push import requests
 from portal.core.push.requests import Line
-from portal.web.transactions import afterwards, database, db
+from portal.web.transactions import afterwards, database
 from scim.bulk import Outcome
 from scim.log_buffer import LogBuffer
 from scim.redaction import described, plain, redacted, without_secrets
@@ -45,19 +45,25 @@ Row = TypeVar("Row", bound=Any)
 def setup_recording(app: Flask, prefix: str) -> None:
     """Runs before the transaction of the request ends, because it is registered after it."""
     settings, database = app.extensions["settings"], app.extensions["database"]
-    app.extensions["scim_log"] = buffer = LogBuffer(database, threaded=settings.environment != "test")
+    app.extensions["scim_log"] = LogBuffer(database, threaded=settings.environment != "test")
 
     @app.after_request
     def note(response: Response) -> Response:
-        if request.path == prefix or request.path.startswith(prefix + "/"):
+        path = request.path
+        if path == prefix or path.startswith(prefix + "/"):
             _note(response)
         return response
 
     @app.teardown_request
     def keep(_error: BaseException | None) -> None:
-        line = g.pop("scim_read", None)
+        line = g.pop("scim_success", None)
         if line is not None:
-            buffer.add(line)
+            _buffer().add(line)
+
+
+def _buffer() -> LogBuffer:
+    buffer: LogBuffer = current_app.extensions["scim_log"]
+    return buffer
 
 
 def opened(space_id: str, credential_id: str) -> None:
@@ -68,8 +74,7 @@ def opened(space_id: str, credential_id: str) -> None:
 def touched(row: Row) -> Row:
     """What the request is about, as it was called before: a failed transaction cannot be asked any more."""
     if "scim_line" in g:
-        name = row.user_name if isinstance(row, User) else row.name
-        g.scim_line |= {"target_id": row.id, "target_name": name}
+        g.scim_line |= {"target_id": row.id, "target_name": row.user_name if row.id.startswith("u-") else row.name}
     return row
 
 
@@ -84,16 +89,14 @@ def partly_failed(outcomes: Sequence[Outcome]) -> None:
 
 
 def _note(response: Response) -> None:
-    g.pop("scim_read", None)  # a commit that failed comes by here a second time
+    g.pop("scim_success", None)  # a commit that failed comes by here a second time
     opened: dict[str, Any] | None = g.get("scim_line")
     if response.status_code >= 400:
         line = _failure(response, opened)
         if line is not None:
-            afterwards(lambda session: requests.record(session, [line]))
-    elif opened is not None and reads():
-        g.scim_read = _line(response, opened)
+            afterwards(lambda session: _buffer().write(session, line))
     elif opened is not None:
-        requests.record(db(), [_line(response, opened, _body() if opened.get("failed") else None)])
+        g.scim_success = _line(response, opened, _body() if opened.get("failed") else None)
 
 
 def reads() -> bool:

@@ -18,12 +18,13 @@ from portal.core.actor import Actor
 from portal.core.directory import counts, groups, users
 from portal.core.directory.models import Group, Membership, Source, User
 from portal.core.errors import NotFound
-from portal.core.space.models import Space
+from portal.core.space.models import Space, SpaceKey
 from scim import casting, guarding, members, patch, strict
 from scim.attributes import GROUPS, USERS, ResourceType
 from scim.errors import ScimError
 from scim.patch import MemberChange
 from scim.projection import Projection
+from scim.rows import groups_of, plain
 from scim.shaping import Resource, shape
 
 Row = User | Group
@@ -39,12 +40,19 @@ _GROUPS_OF_USERS = (  # statements of every request are built once
 )
 
 
-def _one(model: Any, lock: bool) -> Select[Any]:
-    statement = select(model).where(model.space_id == bindparam("space_id"), model.id == bindparam("row_id"))
-    return statement.with_for_update(key_share=True) if lock else statement
+def _one(statement: Select[Any], table: Any) -> Select[Any]:
+    return statement.where(table.c.space_id == bindparam("space_id"), table.c.id == bindparam("row_id"))
 
 
-_ONE = {(model, lock): _one(model, lock) for model in (User, Group) for lock in (False, True)}
+_SHOWN = {
+    (User, True): _one(plain(User, joined=True), _users),
+    (User, False): _one(plain(User, joined=False), _users),
+    (Group, False): _one(plain(Group, joined=False), _groups),
+}
+_LOCKED = {
+    User: _one(select(User), _users).with_for_update(key_share=True),
+    Group: _one(select(Group), _groups).with_for_update(key_share=True),
+}
 _ID = re.compile(r"[ug]-[a-z0-9]{1,14}")
 
 
@@ -56,7 +64,7 @@ class Door:
 
     session: Session
     actor: Actor
-    space: Space
+    space: Space | SpaceKey
     base: str
     strict: bool = False
 
@@ -128,14 +136,21 @@ class Users:
 
     def shown(self, door: Door, rows: Sequence[User], projection: Projection, *, fresh: bool = False) -> list[Resource]:
         """`fresh`: just made, so in no group yet."""
-        joined: dict[str, list[tuple[str, str, bool]]] = {}
+        joined: Mapping[str, Sequence[tuple[str, str, bool]]] = {}
         if projection.wants(USERS, "groups") and not fresh:
-            door.session.flush()
-            asked = {"ids": [user.id for user in rows]}
-            for user_id, group_id, name, direct in door.session.connection().execute(_GROUPS_OF_USERS, asked):
-                joined.setdefault(user_id, []).append((group_id, name, direct))
+            joined = {row.id: groups_of(row) for row in rows} if hasattr(rows[0], "joined") else _joined(door, rows)
         resources = (casting.user_resource(user, joined.get(user.id, ()), door.base) for user in rows)
         return [projection.of(USERS, resource) for resource in resources]
+
+
+def _joined(door: Door, users: Sequence[User]) -> dict[str, list[tuple[str, str, bool]]]:
+    """The groups of users that were not read to be shown, but to be changed."""
+    joined: dict[str, list[tuple[str, str, bool]]] = {}
+    door.session.flush()
+    asked = {"ids": [user.id for user in users]}
+    for user_id, group_id, name, direct in door.session.connection().execute(_GROUPS_OF_USERS, asked):
+        joined.setdefault(user_id, []).append((group_id, name, direct))
+    return joined
 
 
 class Groups:
@@ -187,28 +202,44 @@ class Groups:
         return [projection.of(GROUPS, resource) for resource in resources]
 
 
-def get(door: Door, resources: Resources, row_id: str, *, lock: bool = False) -> Row:
-    """Raises NotFound, also for what is in another space."""
+def get(door: Door, resources: Resources, row_id: str, projection: Projection) -> Row:
+    """A plain row, to be shown. Raises NotFound, also for what is in another space."""
     row: Row | None = None
     if _ID.fullmatch(row_id):
-        row = door.session.scalar(_ONE[resources.model, lock], {"space_id": door.space.id, "row_id": row_id})
-    if row is None:
-        raise NotFound(f"There is no {resources.type.name} {row_id[:64]!r} in this space.")
-    return row
+        statement = _SHOWN[resources.model, _with_groups(resources, projection)]
+        asked = {"space_id": door.space.id, "row_id": row_id}
+        row = door.session.connection().execute(statement, asked).one_or_none()  # type: ignore[assignment]
+    return _found(row, resources, row_id)
 
 
-def locked(door: Door, resources: Resources, row_id: str, *, if_match: str | None) -> Row:
+def locked(door: Door, resources: Resources, row_id: str, *, if_match: str | None = None) -> Row:
     """What is going to be changed. Raises NotFound; ScimError 412 when it is not the version that `if_match` names."""
-    row = get(door, resources, row_id, lock=True)
+    row: Row | None = None
+    if _ID.fullmatch(row_id):
+        row = door.session.scalar(_LOCKED[resources.model], {"space_id": door.space.id, "row_id": row_id})
+    row = _found(row, resources, row_id)
     if if_match is not None and not casting.names_version(if_match, row):
         raise ScimError(412, "It has been changed in the meantime: read it again.")
     return row
 
 
-def matching(door: Door, resources: Resources, condition: ColumnElement[bool] | None) -> Select[tuple[Any]]:
+def _found(row: Row | None, resources: Resources, row_id: str) -> Row:
+    if row is None:
+        raise NotFound(f"There is no {resources.type.name} {row_id[:64]!r} in this space.")
+    return row
+
+
+def _with_groups(resources: Resources, projection: Projection) -> bool:
+    return resources.type is USERS and projection.wants(USERS, "groups")
+
+
+def matching(
+    door: Door, resources: Resources, condition: ColumnElement[bool] | None, projection: Projection | None = None
+) -> Select[Any]:
     """Those of the space that meet the filter, as plain rows: what is only shown needs no mapped objects."""
-    table = resources.model.__table__
-    statement = select(table).where(table.c.space_id == door.space.id)
+    joined = projection is not None and _with_groups(resources, projection)
+    statement = plain(resources.model, joined=joined)
+    statement = statement.where(resources.model.__table__.c.space_id == door.space.id)
     return statement if condition is None else statement.where(condition)
 
 
@@ -223,6 +254,7 @@ def total(door: Door, resources: Resources, condition: ColumnElement[bool] | Non
 def find(
     door: Door,
     resources: Resources,
+    projection: Projection,
     *,
     condition: ColumnElement[bool] | None,
     order: ColumnElement[Any] | None,
@@ -233,7 +265,7 @@ def find(
     if count == 0:
         return total(door, resources, condition), ()
     number = resources.model.__table__.c.number
-    statement = matching(door, resources, condition).limit(count)
+    statement = matching(door, resources, condition, projection).limit(count)
     if condition is None and order is None:
         total_of_all, since, offset = counts.place(door.session, door.space.id, resources.model, start - 1)
         if start > total_of_all:

@@ -26,7 +26,7 @@ from portal.core.push.models import CredentialType, ScimCredential
 from portal.web.forms import Form
 from portal.web.permissions import Permission, requires
 from portal.web.transactions import db
-from scim import oauth, routes
+from scim import exchange, oauth
 
 _UNITS = {"hours": timedelta(hours=1), "days": timedelta(days=1), "years": timedelta(days=365)}
 
@@ -152,7 +152,7 @@ def delete_scim_credential(credential_id: str) -> Any:
 
 def _addresses() -> dict[str, str]:
     base = current_app.extensions["settings"].base_url
-    return {"endpoint_url": base + routes.PREFIX, "token_url": base + oauth.PATH}
+    return {"endpoint_url": base + exchange.PREFIX, "token_url": base + oauth.PATH}
 
 
 def _file(credential: ScimCredential, secret: str) -> str:

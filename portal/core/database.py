@@ -1,8 +1,8 @@
 """The database: one engine, and the transaction that every edge opens and ends.
 
 SQLite runs in WAL mode with foreign keys on; a transaction that will write takes the write lock at its start
-(BEGIN IMMEDIATE), because a lock that is upgraded half-way fails at once instead of waiting. PostgreSQL needs neither;
-there each statement sees what is committed (READ COMMITTED), so that one which only reads goes without a transaction.
+(BEGIN IMMEDIATE), because a lock that is upgraded half-way fails at once instead of waiting. PostgreSQL needs neither.
+Each statement sees what is committed (READ COMMITTED), so that who only reads goes without a transaction.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
-from sqlalchemy import JSON, DateTime, Engine, Executable, MetaData, create_engine, event
+from sqlalchemy import JSON, Connection, DateTime, Engine, Executable, MetaData, ScalarSelect, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import IntegrityError, InvalidatePoolError, OperationalError
@@ -98,6 +98,10 @@ class Database:
         """A session for an edge that ends the transaction itself."""
         return Session(self._writing if write else self._reading, expire_on_commit=False)
 
+    def reading(self) -> Connection:
+        """For a question beside a transaction: it waits for nobody who writes, and nobody waits for it."""
+        return self._reading.connect()
+
     def dispose(self) -> None:
         self.engine.dispose()
 
@@ -145,8 +149,9 @@ def execute_or(
     savepoint.commit()
 
 
-def insert_unless_taken(session: Session, row: Base) -> bool:
-    """Insert a row whose key is a number that the database gives; False when a unique index holds such a row already.
+def insert_unless_taken(session: Session, row: Base, beside: ScalarSelect[Any], **asked: Any) -> Any:
+    """Insert a row whose key is a number that the database gives; None when a unique index holds such a row already,
+    otherwise what `beside` gives, a question about another table with the values `asked`.
 
     One statement without a savepoint, and of two requests at the same time one is told no. The row is then part of the
     session as if it had been loaded. Not for rows with relations: what waits in the session is written before.
@@ -161,17 +166,17 @@ def insert_unless_taken(session: Session, row: Base) -> bool:
     if statement is None:
         dialect = session.get_bind().dialect.name
         insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-        statement = insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+        statement = insert(table).on_conflict_do_nothing().returning(*table.primary_key, beside)
         _INSERTS[dialect, table] = statement
     values = {column.key: row.__dict__[column.key] for column in table.columns if not column.primary_key}
-    number = session.connection().execute(statement, values).scalar()
-    if number is None:
-        return False
+    found = session.connection().execute(statement, values | asked).one_or_none()
+    if found is None:
+        return None
     (key,) = table.primary_key
-    setattr(row, key.key, number)
+    setattr(row, key.key, found[0])
     make_transient_to_detached(row)
     session.add(row)
-    return True
+    return found[1]
 
 
 _INSERTS: dict[tuple[str, Any], Any] = {}
@@ -208,11 +213,8 @@ def _engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
-        write = connection.get_execution_options().get("portal_write", True)
-        if write:
+        if connection.get_execution_options().get("portal_write", True):
             _begin_immediate(connection.connection.driver_connection)
-        else:
-            connection.exec_driver_sql("BEGIN")
 
     return engine
 

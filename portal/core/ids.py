@@ -10,7 +10,11 @@ _ALPHABET = string.ascii_lowercase + string.digits
 
 
 def new_id(prefix: str) -> str:
-    return prefix + "".join(secrets.choice(_ALPHABET) for _ in range(12))
+    number, letters = secrets.randbelow(len(_ALPHABET) ** 12), ""
+    for _ in range(12):
+        number, place = divmod(number, len(_ALPHABET))
+        letters += _ALPHABET[place]
+    return prefix + letters
 
 
 def ids(prefix: str) -> Callable[[], str]:

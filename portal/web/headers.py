@@ -13,21 +13,28 @@ def allow_form_to(origin: str) -> None:
 
 
 def setup_headers(app: Flask, settings: Settings) -> None:
+    always = [
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "same-origin"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+    ]
+    if settings.secure_cookies:
+        always.append(("Strict-Transport-Security", "max-age=31536000"))
+
     @app.after_request
     def add(response: Response) -> Response:
-        origins = " ".join(["'self'", *g.get("form_origins", [])])
-        response.headers["Content-Security-Policy"] = (
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-            f"connect-src 'self'; form-action {origins}; frame-ancestors 'none'; base-uri 'none'"
-        )
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "same-origin"
-        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        if settings.secure_cookies:
-            response.headers["Strict-Transport-Security"] = "max-age=31536000"
+        response.headers.extend([("Content-Security-Policy", _policy(g.get("form_origins", []))), *always])
         if not request.path.startswith(("/static/", "/bootstrap/")):
             response.headers.setdefault("Cache-Control", "no-store" if not _is_step() else "private, no-cache")
         return response
+
+
+def _policy(form_origins: list[str]) -> str:
+    origins = " ".join(["'self'", *form_origins])
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        f"connect-src 'self'; form-action {origins}; frame-ancestors 'none'; base-uri 'none'"
+    )
 
 
 def _is_step() -> bool:

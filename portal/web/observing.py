@@ -64,20 +64,21 @@ def setup_observing(app: Flask) -> None:
 
     @app.after_request
     def end(response: Response) -> Response:
-        endpoint = request.endpoint or "none"
+        asked, status = request._get_current_object(), response.status_code  # type: ignore[attr-defined]
+        endpoint = asked.endpoint or "none"
         seconds = time.perf_counter() - g.started
-        response.headers["X-Request-Id"] = g.request_id
-        method = request.method if request.method in _METHODS else "other"  # a label per word somebody made up
-        REQUESTS.labels(endpoint, method, str(response.status_code)).inc()
+        response.headers.add("X-Request-Id", g.request_id)
+        method = asked.method if asked.method in _METHODS else "other"  # a label per word somebody made up
+        REQUESTS.labels(endpoint, method, status).inc()
         DURATION.labels(endpoint).observe(seconds)
         if endpoint not in ("static", "bootstrap.static", "operations.healthz", "operations.readyz"):
             log.info(
                 "request",
-                method=request.method,
-                path=request.path,
-                status=response.status_code,
+                method=asked.method,
+                path=asked.path,
+                status=status,
                 ms=round(seconds * 1000, 1),
-                address=request.remote_addr,
+                address=asked.remote_addr,
             )
         return response
 

@@ -41,7 +41,7 @@ class FormSessions(SecureCookieSessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         if request.path.startswith("/scim/"):
-            return self.session_class()
+            return self.make_null_session(app)
         return super().open_session(app, request)
 
 

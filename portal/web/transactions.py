@@ -5,11 +5,13 @@ What was refused is audited all the same, in a short transaction of its own afte
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from flask import Flask, Response, current_app, g, request
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from werkzeug.local import LocalProxy
@@ -27,11 +29,9 @@ database: Database = LocalProxy(lambda: current_app.extensions["database"])  # t
 
 def db() -> Session:
     """The session of this request."""
-    if "db" not in g:
-        view = current_app.view_functions.get(request.endpoint or "")
-        writes = request.method not in _SAFE or getattr(view, "writes", False)
-        g.db = database.session(write=writes)
-    session: Session = g.db
+    session: Session | None = g.get("db")
+    if session is None:
+        session = g.db = current_app.extensions["database"].session(write=_writes())
     return session
 
 
@@ -43,6 +43,21 @@ def pause() -> None:
             database.commit(session)
         finally:
             session.close()
+
+
+def _writes() -> bool:
+    view = current_app.view_functions.get(request.endpoint or "")
+    return request.method not in _SAFE or getattr(view, "writes", False)
+
+
+@contextmanager
+def before_writing() -> Iterator[Connection]:
+    """For the question who asks: before it is answered nobody shall hold the write lock, nor wait for it."""
+    if _writes():
+        with database.reading() as connection:
+            yield connection
+    else:
+        yield db().connection()
 
 
 def refused(actor: Actor, action: str, reason: str, **event: Any) -> None:

@@ -16,10 +16,10 @@ pytestmark = pytest.mark.benchmark
 TARGET = {"complex filter": 0.4, "page of 100": 0.3}
 """Ratios to the floor that are wanted, 0.5 for the rest; what is below them is told by name, not yet refused."""
 LEAST = {
-    "get user": 0.25, "find by userName": 0.25, "find by externalId": 0.25, "find group": 0.35,
-    "complex filter": 0.12, "page of 100": 0.1, "one out of 2,000": 0.08, "one into 2,000": 0.08,
+    "get user": 0.35, "find by userName": 0.3, "find by externalId": 0.3, "find group": 0.4, "page of 100": 0.15,
+    "complex filter": 0.18, "replace user": 0.2, "one out of 2,000": 0.1, "one into 2,000": 0.1,
 }  # fmt: skip
-"""What holds with margin on a machine that does other things at the same time; 0.15 for the rest."""
+"""What holds with margin on a machine that does other things at the same time; 0.17 for the rest."""
 AHEAD = {
     "scim2-server": ("page of 100", "complex filter", "remove 10 members", "one out of 2,000", "one into 2,000"),
     "django-scim2": ("page of 100", "find group", "one out of 2,000", "one into 2,000"),
@@ -53,5 +53,5 @@ def test_scim_keeps_near_its_floor_and_ahead_of_its_peers(
     with capsys.disabled():
         print(f"below the target: {', '.join(below) or 'none'}")  # noqa: T201
         print(f"behind a peer: {', '.join(behind) or 'none'}")  # noqa: T201
-    assert [name for name in OPERATIONS if measured.ratio(name) < LEAST.get(name, 0.15)] == []
+    assert [name for name in OPERATIONS if measured.ratio(name) < LEAST.get(name, 0.17)] == []
     assert [(peer, name) for peer, names in AHEAD.items() for name in names if measured.ratio(name, peer) < 1.3] == []

@@ -189,7 +189,7 @@ def test_a_path_is_cut_and_keeps_no_secret(scim: ScimClient, app: Flask) -> None
     scim.get("/Users", status=400, filter="x" * 3_000)
     found = lines(app)
     assert "geheim" not in repr([(line.path, line.detail, line.search_key) for line in found])
-    assert len(found[1].path) == 1024
+    assert len(found[2].path) == 1024
 
 
 @pytest.mark.parametrize("character", ["\ud800", "\x00"])
@@ -242,9 +242,7 @@ def test_strangers_cannot_fill_the_log(scim: ScimClient, app: Flask) -> None:
     assert len(lines(app)) <= 5 + 61
 
 
-def test_reads_are_written_later_and_changes_at_once_by_one_more_statement(
-    scim: ScimClient, app: Flask, database: Database
-) -> None:
+def test_successes_are_written_later_and_many_at_once(scim: ScimClient, app: Flask, database: Database) -> None:
     scim.get("/Users")
     with statements(database) as seen:
         scim.get("/Users")
@@ -252,7 +250,7 @@ def test_reads_are_written_later_and_changes_at_once_by_one_more_statement(
     assert not [statement for statement in seen if "scim_requests" in statement or "INSERT" in statement]
     with statements(database) as seen:
         scim.user("ann")
-    assert len([statement for statement in seen if "scim_requests" in statement]) == 1
+    assert not [statement for statement in seen if "scim_requests" in statement]
     assert len(lines(app)) == 4
     for _ in range(300):
         scim.get("/Users?count=0")

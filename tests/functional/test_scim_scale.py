@@ -19,6 +19,7 @@ from portal.core.directory import groups
 from portal.core.errors import NotFound
 from portal.core.space.models import Space
 from scim import resources
+from scim.recording import LINES_OF_AN_ADDRESS
 from scim.resources import KINDS, Door
 from tests.support.make import SCIM
 from tests.support.scim import ScimClient
@@ -148,8 +149,8 @@ def test_a_user_who_joins_a_group_while_being_deleted_stops_neither_request(
     user_id = scim.user("ann")["id"]
     first, second = scim.group("First", user_id)["id"], scim.group("Second")["id"]
     joining, deleting = doors
-    resources.get(joining, KINDS["Groups"], first, lock=True)
-    user = resources.get(deleting, KINDS["Users"], user_id, lock=True)
+    resources.locked(joining, KINDS["Groups"], first)
+    user = resources.locked(deleting, KINDS["Users"], user_id)
     with ThreadPoolExecutor(1) as pool:
         deletion = pool.submit(KINDS["Users"].delete, deleting, user)
         with pytest.raises(TimeoutError):
@@ -168,7 +169,7 @@ def test_a_user_who_is_being_deleted_joins_no_group(scim: ScimClient, space: Spa
     user_id = scim.user("ann")["id"]
     group_id = scim.group("Team")["id"]
     joining, deleting = doors
-    user = resources.get(deleting, KINDS["Users"], user_id, lock=True)
+    user = resources.locked(deleting, KINDS["Users"], user_id)
     other: list[Any] = []
 
     def join() -> None:
@@ -217,6 +218,22 @@ def test_a_body_that_trickles_in_keeps_nobody_from_writing(
         environ_overrides={"wsgi.input": Trickle(), "CONTENT_LENGTH": "100"},
     )
     assert outcomes[:1] == ["written"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_who_asks_is_looked_up_before_a_change_waits_for_the_others(
+    scim: ScimClient, app: Flask, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.core.database._SQLITE_SECONDS", 0)
+    stranger = ScimClient(app, "wrong")
+    for _ in range(LINES_OF_AN_ADDRESS):
+        stranger.post("/Users", {"userName": "ann"}, status=401)
+    with closing(sqlite3.connect(str(database.engine.url.database), timeout=0)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        stranger.post("/Users", {"userName": "ann"}, status=401)
+        named = {"json": {"userName": "ann"}, "headers": {"Authorization": f"Bearer {scim.secret}"}}
+        assert scim.client.post("/scim/v2/Users", **named).status_code >= 500
+    scim.user("ann")
 
 
 def test_the_same_create_twice_at_the_same_time_gives_one_user_and_conflicts(scim: ScimClient, app: Flask) -> None:

@@ -16,14 +16,16 @@ from sqlalchemy import bindparam, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, SessionTransaction
 
+from portal.core.database import insert_unless_taken
 from portal.core.directory.models import DirectoryCount, Group, User
 
 BLOCK = 2048
 _NOTED, _MARKS = "directory_counts", "directory_counts_at_savepoint"
 
 _counts: Any = DirectoryCount.__table__
-_of_kind = (_counts.c.space_id == bindparam("space_id"), _counts.c.kind == bindparam("kind"))
+_of_kind = (_counts.c.space_id == bindparam("in_space"), _counts.c.kind == bindparam("of_kind"))
 _TOTAL = select(func.coalesce(func.sum(_counts.c.amount), 0)).where(*_of_kind)
+_BESIDE = _TOTAL.scalar_subquery()
 _BLOCKS = select(_counts.c.block, _counts.c.amount).where(*_of_kind).order_by(_counts.c.block)
 
 
@@ -46,17 +48,31 @@ def note(session: Session, row: User | Group, change: int) -> None:
 
 def total(session: Session, space_id: str, model: type[User] | type[Group]) -> int:
     """What this transaction noted counts too."""
-    asked = {"space_id": space_id, "kind": model.__name__}
-    kept = session.connection().execute(_TOTAL, asked).scalar_one()
+    kept = session.connection().execute(_TOTAL, _asked(space_id, model)).scalar_one()
+    return int(kept) + _noted(session, space_id, model)
+
+
+def insert(session: Session, row: User | Group) -> int | None:
+    """Insert it; how many there are with it, None when its name or e-mail is taken."""
+    kept = insert_unless_taken(session, row, _BESIDE, **_asked(row.space_id, type(row)))
+    if kept is None:
+        return None
+    note(session, row, 1)
+    return int(kept) + _noted(session, row.space_id, type(row))
+
+
+def _asked(space_id: str, model: type[User] | type[Group]) -> dict[str, str]:
+    return {"in_space": space_id, "of_kind": model.__name__}
+
+
+def _noted(session: Session, space_id: str, model: type[User] | type[Group]) -> int:
     noted = session.info.get(_NOTED, ())
-    changes = [int(change) for key, change in noted if key[:2] == (space_id, model.__name__)]
-    return int(kept) + sum(changes)
+    return sum(int(change) for key, change in noted if key[:2] == (space_id, model.__name__))
 
 
 def place(session: Session, space_id: str, model: type[User] | type[Group], offset: int) -> tuple[int, int, int]:
     """The total; a creation number, and how many rows from it on the one at `offset` stands."""
-    asked = {"space_id": space_id, "kind": model.__name__}
-    blocks: Sequence[Any] = session.connection().execute(_BLOCKS, asked).all()
+    blocks: Sequence[Any] = session.connection().execute(_BLOCKS, _asked(space_id, model)).all()
     whole, place = 0, (0, offset)
     for block, amount in blocks:
         if whole <= offset < whole + amount:

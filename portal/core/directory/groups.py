@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
 from portal.core.actor import Actor
-from portal.core.database import execute_or, flush_or, insert_unless_taken
+from portal.core.database import execute_or, flush_or
 from portal.core.directory import counts, nesting
 from portal.core.directory.closure import is_nested
 from portal.core.directory.models import Group, Membership, Source, User
 from portal.core.directory.sources import check_source, of_other
 from portal.core.errors import Conflict, Invalid, NotFound
-from portal.core.space.models import Space
+from portal.core.space.models import Space, SpaceKey
 from portal.core.text import fold
 
 _members: Any = Membership.__table__
@@ -51,7 +51,7 @@ def create_group(
     session: Session,
     actor: Actor,
     *,
-    space: Space,
+    space: Space | SpaceKey,
     name: str,
     remarks: str = "",
     source: Source = Source.MANUAL,
@@ -61,14 +61,14 @@ def create_group(
 
     A group pushed by SCIM keeps the name the IdP gave it, blanks and all.
     """
-    limits.check("groups_per_space", counts.total(session, space.id, Group) + 1, what="user groups")
     now = clock.now()
     group = Group(space_id=space.id, name="", name_key="", source=source, version=1, created_at=now, updated_at=now)
     _apply(session, group, name=name, remarks=remarks, external_id=external_id)
-    if not insert_unless_taken(session, group):
+    total = counts.insert(session, group)
+    if total is None:
         _check_not_taken(session, group)
         raise Conflict("A user group of this name exists already in this space.", field="name")
-    counts.note(session, group, 1)
+    limits.check("groups_per_space", total, what="user groups")
     _record(session, actor, "group.create", group, source=source)
     return group
 
@@ -213,7 +213,8 @@ def _apply(session: Session, group: Group, **changes: Any) -> None:
     if "external_id" in changes:
         if len(changes["external_id"] or "") > 256:
             raise Invalid("At most 256 characters are allowed.", field="external_id")
-        group.external_id = changes["external_id"] or None
+        if (changes["external_id"] or None) != group.external_id:
+            group.external_id = changes["external_id"] or None
 
 
 def _rename(session: Session, group: Group, name: str) -> None:
@@ -221,6 +222,8 @@ def _rename(session: Session, group: Group, name: str) -> None:
         raise Invalid("A group name has 1 to 128 letters, digits and hyphens.", field="name")
     if not 1 <= len(name) <= 128 or not name.isprintable():
         raise Invalid("A group name has 1 to 128 printable characters.", field="name")
+    if name == group.name:
+        return
     key = fold(name)
     changed = key != group.name_key
     group.name, group.name_key = name, key

@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
 from portal.core.actor import Actor
-from portal.core.database import flush_or, insert_unless_taken
+from portal.core.database import flush_or
 from portal.core.directory import counts
 from portal.core.directory import values as kept
 from portal.core.directory.models import Group, Membership, Source, User, UserValue
 from portal.core.directory.sources import check_source, of_other
 from portal.core.errors import Conflict, Invalid, NotFound
 from portal.core.federation.models import SignIn
-from portal.core.space.models import Space
+from portal.core.space.models import Space, SpaceKey
 from portal.core.text import fold
 
 _USER_NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
@@ -28,6 +29,15 @@ Value = dict[str, Any]
 _values: Any = UserValue.__table__
 _VALUES = select(_values).where(_values.c.user_number == bindparam("of"))
 _INSERT_VALUES = _values.insert()
+
+
+def _putting(insert: Any) -> Any:
+    statement = insert(_values)
+    parts = {name: statement.excluded[name] for name in ("type", "value", "value_key", "display", "primary")}
+    return statement.on_conflict_do_update(index_elements=list(_values.primary_key), set_=parts)
+
+
+_PUT_VALUES = {"sqlite": _putting(sqlite.insert), "postgresql": _putting(postgresql.insert)}
 _DELETE_VALUE = _values.delete().where(
     _values.c.user_number == bindparam("of"),
     _values.c.attribute == bindparam("called"),
@@ -53,7 +63,7 @@ def create_user(
     session: Session,
     actor: Actor,
     *,
-    space: Space,
+    space: Space | SpaceKey,
     user_name: str,
     display_name: str = "",
     given_name: str = "",
@@ -68,7 +78,6 @@ def create_user(
 ) -> User:
     """Raises Invalid (rule of a field), Conflict (name or e-mail taken, field names which), LimitReached."""
     _check_user_name(user_name)
-    limits.check("users_per_space", counts.total(session, space.id, User) + 1, what="users")
     now = clock.now()
     user = User(
         created_at=now,
@@ -91,11 +100,12 @@ def create_user(
         remarks=remarks,
         external_id=external_id,
     )
-    if not insert_unless_taken(session, user):
+    total = counts.insert(session, user)
+    if total is None:
         _check_not_taken(session, user, "user_name", user_name)
         _check_not_taken(session, user, "email", user.email or "")
         raise Conflict("A user of this name or e-mail exists already in this space.", field="user_name")
-    counts.note(session, user, 1)
+    limits.check("users_per_space", total, what="users")
     _insert_values(session, user, values)
     _record(session, actor, "user.create", user, source=source)
     return user
@@ -238,21 +248,21 @@ def _replace_values(session: Session, user: User, values: Sequence[Value]) -> bo
     old = {(row.attribute, row.position): row for row in session.connection().execute(_VALUES, {"of": user.number})}
     new = {(value["attribute"], value["position"]): value for value in values}
     changed = [value for key, value in new.items() if key not in old or not _same(old[key], value)]
-    gone = [key for key in old if key not in new or not _same(old[key], new[key])]
+    gone = [key for key in old if key not in new]
     if gone:
         keys = [{"of": user.number, "called": attribute, "at": position} for attribute, position in gone]
         session.connection().execute(_DELETE_VALUE, keys)
-    _insert_values(session, user, changed)
+    _insert_values(session, user, changed, _PUT_VALUES[session.get_bind().dialect.name])
     return bool(changed or gone)
 
 
-def _insert_values(session: Session, user: User, values: Sequence[Value]) -> None:
+def _insert_values(session: Session, user: User, values: Sequence[Value], insert: Any = _INSERT_VALUES) -> None:
     if values:
         rows = [
             {**value, "user_number": user.number, "value_key": None if value["value"] is None else fold(value["value"])}
             for value in values
         ]
-        session.connection().execute(_INSERT_VALUES, rows)
+        session.connection().execute(insert, rows)
 
 
 def _same(row: Any, value: Value) -> bool:

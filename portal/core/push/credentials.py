@@ -8,9 +8,10 @@ exchanged for access tokens that do (client credentials, see tokens).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
@@ -18,7 +19,7 @@ from portal.core.actor import Actor
 from portal.core.errors import Forbidden, Invalid, NotFound
 from portal.core.push.models import CredentialType, ScimAccessToken, ScimCredential
 from portal.core.secrets import hash_token, new_token
-from portal.core.space.models import Space
+from portal.core.space.models import Space, SpaceKey
 
 SHORTEST = timedelta(hours=1)
 LONGEST = timedelta(days=36_160)  # 99 years
@@ -27,14 +28,31 @@ EXPIRY_WARNING = timedelta(days=90)
 SHORTEST_TOKEN = 60
 LONGEST_TOKEN = 360
 _USE_IS_NOTED_EVERY = timedelta(minutes=1)
-_is_token = ScimAccessToken.token_hash == bindparam("hash")
-_by_secret = select(ScimCredential.id).where(ScimCredential.secret_hash == bindparam("hash")).scalar_subquery()
-_by_token = select(ScimAccessToken.credential_id).where(_is_token).scalar_subquery()
-_BY_SECRET = (  # built once: it stands at the beginning of every SCIM request
-    select(ScimCredential, Space, select(ScimAccessToken.expires_at).where(_is_token).scalar_subquery())
-    .join(Space, Space.id == ScimCredential.space_id)
-    .where(ScimCredential.id == func.coalesce(_by_secret, _by_token))
+_credentials: Any = ScimCredential.__table__
+_tokens: Any = ScimAccessToken.__table__
+_spaces: Any = Space.__table__
+_is_token = _tokens.c.token_hash == bindparam("hash")
+_by_secret = select(_credentials.c.id).where(_credentials.c.secret_hash == bindparam("hash")).scalar_subquery()
+_by_token = select(_tokens.c.credential_id).where(_is_token).scalar_subquery()
+_BY_SECRET = (  # built once, and plain columns: it stands at the beginning of every SCIM request
+    select(
+        *(_credentials.c.id, _credentials.c.type, _credentials.c.strict, _credentials.c.enabled),
+        *(_credentials.c.expires_at, _credentials.c.last_used_at, _spaces.c.scim_enabled),
+        *(_spaces.c.id.label("space_id"), _spaces.c.organization_id),
+        select(_tokens.c.expires_at).where(_is_token).scalar_subquery().label("token_ends_at"),
+    )
+    .join(_spaces, _spaces.c.id == _credentials.c.space_id)
+    .where(_credentials.c.id == func.coalesce(_by_secret, _by_token))
 )
+
+
+class Opened(NamedTuple):
+    """The door that a secret opens."""
+
+    credential_id: str
+    strict: bool
+    last_used_at: datetime | None
+    space: SpaceKey
 
 
 def credentials_of_space(session: Session, space: Space) -> Sequence[ScimCredential]:
@@ -128,36 +146,34 @@ def set_scim_enabled(session: Session, actor: Actor, *, space: Space, enabled: b
     return space
 
 
-def space_of_secret(session: Session, secret: str) -> tuple[ScimCredential, Space]:
+def space_of_secret(connection: Connection, secret: str) -> Opened:
     """Whose door a secret or an access token opens. Raises Forbidden when it is unknown or has expired, when its
     credential is disabled or has expired, or SCIM is off; and for a client secret, which opens nothing by itself.
     """
-    row = session.execute(_BY_SECRET, {"hash": hash_token(secret)}).one_or_none()
+    row: Any = connection.execute(_BY_SECRET, {"hash": hash_token(secret)}).one_or_none()
     if row is None:
         raise Forbidden("The SCIM credential is not known.")
-    credential, space, token_ends_at = row
-    if credential.type == CredentialType.CLIENT_CREDENTIALS and token_ends_at is None:
+    if row.type == CredentialType.CLIENT_CREDENTIALS and row.token_ends_at is None:
         raise Forbidden("This is a client secret: an access token is got with it at the token endpoint.")
-    check_usable(credential, space)
-    if token_ends_at is not None and token_ends_at <= clock.now():
+    check_usable(enabled=row.enabled, expires_at=row.expires_at, scim_enabled=row.scim_enabled)
+    if row.token_ends_at is not None and row.token_ends_at <= clock.now():
         raise Forbidden("The access token has expired.")
-    return credential, space
+    return Opened(row.id, row.strict, row.last_used_at, SpaceKey(row.space_id, row.organization_id))
 
 
-def check_usable(credential: ScimCredential, space: Space) -> None:
-    """Raises Forbidden with the reason why the credential opens nothing now."""
-    if not credential.enabled:
+def check_usable(*, enabled: bool, expires_at: datetime, scim_enabled: bool) -> None:
+    """Raises Forbidden with the reason why a credential opens nothing now."""
+    if not enabled:
         raise Forbidden("The SCIM credential is disabled.")
-    if credential.expires_at <= clock.now():
+    if expires_at <= clock.now():
         raise Forbidden("The SCIM credential has expired.")
-    if not space.scim_enabled:
+    if not scim_enabled:
         raise Forbidden("SCIM is switched off in this space.")
 
 
-def use_is_due(credential: ScimCredential) -> bool:
+def use_is_due(last_used_at: datetime | None) -> bool:
     """Whether `note_use` would write: the time of last use is kept to the minute."""
-    last = credential.last_used_at
-    return last is None or clock.now() - last >= _USE_IS_NOTED_EVERY
+    return last_used_at is None or clock.now() - last_used_at >= _USE_IS_NOTED_EVERY
 
 
 def note_use(session: Session, credential_id: str) -> None:

@@ -25,7 +25,7 @@ from portal.core.audit import AuditEvent
 from portal.core.directory.models import Source, User
 from portal.core.errors import Conflict, Invalid, Unavailable
 from portal.core.push.models import ScimGuard
-from portal.core.space.models import Space
+from portal.core.space.models import Space, SpaceKey
 
 LEAST = 5
 """So many are always allowed in a window: a percentage says little about a small directory."""
@@ -58,7 +58,7 @@ def allowed(percent: int, users: int) -> int:
     return max(LEAST, users * percent // 100)
 
 
-def lock(session: Session, space: Space) -> ScimGuard | None:
+def lock(session: Session, space: Space | SpaceKey) -> ScimGuard | None:
     """The guard of the space, to the end of the transaction nobody else's; None when it is off.
 
     It goes before the rows of users: two requests then wait for each other, and none is killed.
@@ -73,7 +73,7 @@ def lock(session: Session, space: Space) -> ScimGuard | None:
     return guard
 
 
-def take(session: Session, *, space: Space, user: User) -> None:
+def take(session: Session, *, space: Space | SpaceKey, user: User) -> None:
     """To be called by a push before it deletes or deactivates a user. Raises HeldBack."""
     now = clock.now()
     if not user.enabled or user.source != Source.SCIM or now - user.created_at < TRIAL:
@@ -190,7 +190,7 @@ def _is_open(guard: ScimGuard, now: datetime) -> bool:
     return guard.open_until is not None and now < guard.open_until
 
 
-def _is_used_up(session: Session, space: Space, guard: ScimGuard) -> bool:
+def _is_used_up(session: Session, space: Space | SpaceKey, guard: ScimGuard) -> bool:
     """Before anybody is held back, who came since the window began is counted too: a trial with a few users is often
     followed by everybody.
     """
@@ -200,7 +200,7 @@ def _is_used_up(session: Session, space: Space, guard: ScimGuard) -> bool:
     return guard.taken >= allowed(guard.percent, guard.users_at_start)
 
 
-def _enabled_users(session: Session, space: Space) -> int:
+def _enabled_users(session: Session, space: Space | SpaceKey) -> int:
     pushed = (User.space_id == space.id) & (User.source == Source.SCIM) & User.enabled
     return session.scalar(select(func.count()).select_from(User).where(pushed)) or 0
 

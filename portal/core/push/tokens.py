@@ -44,7 +44,7 @@ def issue_token(session: Session, actor: Actor, *, credential: ScimCredential, s
 
     Raises Forbidden when the credential is disabled or expired, or SCIM is off.
     """
-    check_usable(credential, space)
+    check_usable(enabled=credential.enabled, expires_at=credential.expires_at, scim_enabled=space.scim_enabled)
     now = clock.now()
     expires_at = min(now + timedelta(minutes=credential.token_minutes), credential.expires_at)
     of_credential = ScimAccessToken.credential_id == credential.id

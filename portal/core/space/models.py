@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -11,6 +12,13 @@ from portal.core.database import Base
 from portal.core.ids import ids
 
 SPACE_NAME = re.compile(r"(?=.{2,64}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+class SpaceKey(NamedTuple):
+    """A space whose settings do not matter, read with something else: most verbs need no more of it."""
+
+    id: str
+    organization_id: int
 
 
 class Space(Base):

@@ -13,6 +13,7 @@ from portal.core.actor import SYSTEM
 from portal.core.audit import AuditEvent
 from portal.core.errors import Forbidden, Invalid, LimitReached, NotFound
 from portal.core.push.credentials import (
+    Opened,
     create_credential,
     credentials_of_space,
     delete_credential,
@@ -25,7 +26,7 @@ from portal.core.push.credentials import (
     use_is_due,
 )
 from portal.core.push.models import CredentialType, ScimCredential
-from portal.core.space.models import Space
+from portal.core.space.models import Space, SpaceKey
 from tests.support.make import Make
 
 
@@ -34,10 +35,16 @@ def space(make: Make, session: Session) -> Space:
     return session.get_one(Space, make.space("acme", scim_enabled=True).id)
 
 
+def opened(session: Session, secret: str) -> Opened:
+    session.flush()
+    return space_of_secret(session.connection(), secret)
+
+
 def test_ic_7_the_secret_opens_the_space_and_is_not_stored(session: Session, space: Space) -> None:
     credential, secret = create_credential(session, SYSTEM, space=space)
     assert credential.id.startswith("scimcred-")
-    assert space_of_secret(session, secret) == (credential, space)
+    door = opened(session, secret)
+    assert (door.credential_id, door.space) == (credential.id, SpaceKey(space.id, space.organization_id))
     stored = [str(value) for value in vars(session.scalars(select(ScimCredential)).one()).values()]
     assert not any(secret in value for value in stored)
     assert len(secret) >= 43
@@ -76,17 +83,17 @@ def test_a_third_credential_is_refused(session: Session, space: Space) -> None:
 def test_refused_when_unknown_disabled_expired_or_switched_off(session: Session, space: Space) -> None:
     credential, secret = create_credential(session, SYSTEM, space=space)
     with pytest.raises(Forbidden, match="not known"):
-        space_of_secret(session, secret + "x")
+        opened(session, secret + "x")
     set_credential_enabled(session, SYSTEM, credential=credential, enabled=False)
     with pytest.raises(Forbidden, match="disabled"):
-        space_of_secret(session, secret)
+        opened(session, secret)
     set_credential_enabled(session, SYSTEM, credential=credential, enabled=True)
     set_scim_enabled(session, SYSTEM, space=space, enabled=False)
     with pytest.raises(Forbidden, match="switched off"):
-        space_of_secret(session, secret)
+        opened(session, secret)
     set_scim_enabled(session, SYSTEM, space=space, enabled=True)
     with clock.shifted(timedelta(days=365, seconds=1)), pytest.raises(Forbidden, match="expired"):
-        space_of_secret(session, secret)
+        opened(session, secret)
 
 
 def test_a_credential_of_another_space_is_not_there(session: Session, space: Space, make: Make) -> None:
@@ -122,12 +129,12 @@ def test_strict_is_switched_and_recorded_once(session: Session, space: Space) ->
 
 def test_use_is_noted_to_the_minute(session: Session, space: Space) -> None:
     credential, _ = create_credential(session, SYSTEM, space=space)
-    assert use_is_due(credential)
+    assert use_is_due(credential.last_used_at)
     note_use(session, credential.id)
     session.refresh(credential)
-    assert not use_is_due(credential)
+    assert not use_is_due(credential.last_used_at)
     with clock.shifted(timedelta(seconds=61)):
-        assert use_is_due(credential)
+        assert use_is_due(credential.last_used_at)
 
 
 def test_aud_1_every_change_is_recorded_without_the_secret(session: Session, space: Space) -> None:
