@@ -138,7 +138,7 @@ def test_ic_17_an_employee_logs_in_to_it_from_the_portal(
     document = browser.client.get("/saml/acme/idp-metadata").get_data(as_text=True)
 
     with mellon(ACCOUNT, document, SHOWN) as account:
-        site = replace(sites.SITES["local"], acs_url=account.acs_url, audience=ACCOUNT)
+        site = replace(sites.SITES["local"], role=sites.Door(account.acs_url, ACCOUNT))
         monkeypatch.setattr(sites, "SITES", {"local": site})
         sso.sign_in(browser, "alice")
         browser.open("/home")
