@@ -16,7 +16,8 @@ from portal.core.directory import users
 from portal.core.directory.models import User
 from portal.core.federation import sign_ins
 from portal.core.federation.models import PendingSignIn, SignIn, SignInKind
-from portal.core.federation.sign_ins import SignInRefused
+from portal.core.federation.saml_settings import Choices
+from portal.core.federation.sign_ins import SignInRefused, Vouched
 from portal.core.secrets import hash_token
 from portal.core.space.models import Space
 from tests.support.make import Make
@@ -49,14 +50,12 @@ def finish(database: Database, space: Space, pending: PendingSignIn, assertion_i
 
 
 def finish_in(session: Session, space: Space, pending: PendingSignIn, assertion_id: str) -> str:
-    _row, token = sign_ins.finish_sign_in(
+    _row, _user, token = sign_ins.finish_sign_in(
         session,
         NOBODY,
         space=space,
-        pending=pending,
-        name_id="alice",
-        assertion_id=assertion_id,
-        assertion_expires=clock.now() + timedelta(minutes=5),
+        vouched=Vouched("alice", assertion_id, clock.now() + timedelta(minutes=5), pending.idp_entity_id),
+        choices=Choices(),
         session_expires=clock.now() + timedelta(hours=8),
     )
     return token
