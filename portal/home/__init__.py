@@ -18,5 +18,5 @@ blueprint = Blueprint("home", __name__)
 
 UIN = "<int(max=999999999999999999):uin>"
 
-for _area in ("entrance", "publishing", "sign_in", "arriving", "acs", "user_portal", "log_in"):
+for _area in ("entrance", "publishing", "sign_in", "arriving", "acs", "logout", "slo", "user_portal", "log_in"):
     importlib.import_module(f"portal.home.{_area}")

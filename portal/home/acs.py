@@ -21,8 +21,8 @@ from portal.core.federation.sign_ins import SignInRefused
 from portal.home import blueprint
 from portal.home.answers import Answer
 from portal.home.arriving import set_arrival
-from portal.home.binding import check_binding, unbind
 from portal.home.trusting import only_field, trust_of
+from portal.web import binding
 from portal.web.permissions import Permission, requires
 from portal.web.sessions import EMPLOYEE_COOKIE, anonymous_actor, set_cookie
 from portal.web.targets import own_path
@@ -51,11 +51,13 @@ def acs(space: str) -> Any:
 
 def _solicited(answer: Answer, request_id: str) -> Response:
     pending = answer.pending = _take_out(answer, request_id)
-    check_binding(pending)
-    if not hmac.compare_digest(only_field("RelayState").encode(), pending.relay_token.encode()):
-        raise SignInRefused("relay-state", "the RelayState is not the one that was sent")
     if pending.purpose is SignInPurpose.TEST:
         raise SignInRefused("test", "a test of data that is not trusted signs nobody in")
+    left = binding.bound_but(pending.binding_hash)
+    if left is None:
+        raise SignInRefused("other-browser", "this browser did not ask for the sign-in")
+    if not hmac.compare_digest(only_field("RelayState").encode(), pending.relay_token.encode()):
+        raise SignInRefused("relay-state", "the RelayState is not the one that was sent")
     idp = answer.trust.idp
     if idp and idp.entity_id != pending.idp_entity_id:
         raise SignInRefused("idp-changed", f"asked {pending.idp_entity_id}, now {idp.entity_id} is set")
@@ -63,7 +65,7 @@ def _solicited(answer: Answer, request_id: str) -> Response:
     token, expires = _sign_in(answer, assertion, replaces=pending.replaces)
     response = make_response(redirect(pending.target, 303))
     set_cookie(response, EMPLOYEE_COOKIE, token, path="/", expires=expires)
-    unbind(response, answer.trust.space, pending)
+    binding.bind(response, answer.trust.space.name, left)
     return response
 
 

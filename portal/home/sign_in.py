@@ -13,10 +13,10 @@ from portal.core.federation import sign_ins
 from portal.core.secrets import new_token
 from portal.core.space import queries
 from portal.home import blueprint
-from portal.home.binding import bind
 from portal.home.posting import post_to
 from portal.home.trusting import read_trust, settings
 from portal.parties import their_side
+from portal.web import binding
 from portal.web.permissions import Permission, requires
 from portal.web.sessions import EMPLOYEE_COOKIE
 from portal.web.targets import own_path
@@ -52,5 +52,5 @@ def begin(space: str) -> Any:
     )
     page = post_to(asked.url, asked.form, _("Continue to sign-in")) if asked.form else redirect(asked.url)
     response = make_response(page)
-    bind(response, trust.space, binding_token)
+    binding.bind(response, trust.space.name, [*binding.bound(), binding_token])
     return response
