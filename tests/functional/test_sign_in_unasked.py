@@ -67,7 +67,7 @@ def test_another_person_is_displaced_only_by_a_button_of_ours(browser: Browser, 
 
 def test_who_stays_ends_the_session_that_came(browser: Browser, make: Make, sso: Sso) -> None:
     sso.sign_in(browser, "bob")
-    arrive(browser, sso, "alice").click("Stay bob")
+    arrive(browser, sso, "alice").click("Stay signed in as bob")
     assert browser.url == "/home"
     assert "bob" in browser.text
     assert [session.name_id for session in sessions_of(make)] == ["bob"]

@@ -84,7 +84,7 @@ def test_signing_out_here_asks_the_idp_for_this_session(browser: Browser, make: 
     message = decoded(asked, "SAMLRequest")
     assert message.findtext(f"{SAML}NameID") == "alice"
     assert message.findtext(f"{SAMLP}SessionIndex") == session.session_index
-    assert "and of the sign-in page of your company" in answer(browser, sso, asked).text
+    assert "of the portal and of the sign-in page of your company" in answer(browser, sso, asked).text
     assert count(make, PendingLogout) == 0
 
 
