@@ -51,7 +51,7 @@ def acs(space: str) -> Any:
 
 def _solicited(answer: Answer, request_id: str) -> Response:
     pending = answer.pending = _take_out(answer, request_id)
-    if pending.purpose is SignInPurpose.TEST:
+    if pending.purpose == SignInPurpose.TEST:
         raise SignInRefused("test", "a test of data that is not trusted signs nobody in")
     left = binding.bound_but(pending.binding_hash)
     if left is None:

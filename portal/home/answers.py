@@ -112,7 +112,7 @@ class Answer:
         """In a transaction of its own when the request's has been rolled back."""
         space, actor = self.trust.space, anonymous_actor(self.trust.space.organization_id)
         pending, idp = self.pending, self.trust.idp
-        if pending and idp and self.judgement is None and pending.purpose is not SignInPurpose.TEST:
+        if pending and idp and self.judgement is None and pending.purpose != SignInPurpose.TEST:
             self._judge(idp, pending.request_id)  # refused before the message was looked at
 
         def write(session: Session) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
 
-from portal.core.federation.models import SignIn
+from portal.core import clock
+from portal.core.federation.models import SignIn, SignInAttempt
 from tests.support.browser import Browser
 from tests.support.make import Make
+from tests.support.saml_attack import setting
 from tests.support.sign_ins import assert_refused, count, is_signed_in, last_attempt, last_event, sessions_of
 from tests.support.sso import Sso
 
@@ -115,3 +119,12 @@ def test_it_counts_once_even_when_it_was_refused(browser: Browser, make: Make, s
     assert sso.post(browser, form).status_code == 303
     assert_refused(sso.post(browser, form), make, sso, "replayed")
     assert count(make, SignIn) == 1
+
+
+def test_who_is_to_authenticate_anew_has_done_so_lately(browser: Browser, make: Make, sso: Sso) -> None:
+    sso.choose(idp_initiated=True, force_authn=True)
+    long_ago = setting("AuthnStatement", "AuthnInstant", f"{clock.now() - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}")
+    response = sso.post(browser, sso.unasked("alice", edit=long_ago))
+    assert response.status_code == 403
+    assert count(make, SignInAttempt) == 0, "not genuine for this space, and nobody asked"
+    assert arrive(browser, sso, "alice").url == "/home"
