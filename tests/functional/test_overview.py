@@ -90,13 +90,14 @@ def test_ic_2_the_overview_tells_the_counts_the_login_url_and_what_to_do_next(br
 
 
 def test_ic_2_the_overview_warns_before_the_certificate_of_the_identity_provider_runs_out(browser, make):
-    from portal.trust import by_hand, trust
+    from portal.core.federation.identity_provider import set_identity_provider
+    from portal.trust import by_hand
     from tests.support.saml_idp import key_pair
 
     signed_in = admin.sign_in(browser, make)
     with make.transaction() as session:
         offered = by_hand(entity_id="urn:idp", sso_url="https://idp.example/sso", certificate=key_pair("idp")[1])
-        trust(session, admin.SYSTEM, space=session.merge(signed_in.space), offered=offered)
+        set_identity_provider(session, admin.SYSTEM, space=session.merge(signed_in.space), idp=offered)
     left = offered.certificates[0].not_after - clock.now()
     browser.open("/console/")
     assert "Switch on SSO" in browser.text
