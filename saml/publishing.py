@@ -46,7 +46,9 @@ def service_provider_metadata(sp: ServiceProvider) -> str:
     return _serialized(entity)
 
 
-def identity_provider_metadata(*, entity_id: str, sso_url: str, certificates: Sequence[str]) -> str:
+def identity_provider_metadata(
+    *, entity_id: str, sso_url: str, certificates: Sequence[str], slo_url: str | None = None
+) -> str:
     """Our own metadata towards the accounts; `certificates` (PEM) are those that may sign."""
     entity = _entity(entity_id)
     role = etree.SubElement(
@@ -55,6 +57,9 @@ def identity_provider_metadata(*, entity_id: str, sso_url: str, certificates: Se
         {"WantAuthnRequestsSigned": "false", "protocolSupportEnumeration": xml.NAMESPACES["samlp"]},
     )
     _add_keys(role, certificates)
+    if slo_url:
+        redirect = {"Binding": xml.BINDING_REDIRECT, "Location": slo_url}
+        etree.SubElement(role, xml.tag("md:SingleLogoutService"), redirect)
     _add_name_id_formats(role)
     for binding in xml.BINDINGS:
         etree.SubElement(role, xml.tag("md:SingleSignOnService"), {"Binding": binding, "Location": sso_url})

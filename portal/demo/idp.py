@@ -2,6 +2,7 @@
 
     GET  /sso          the portal's request -> who are you? (or: continue as the one who signed in before)
     POST /sso          name and password    -> a signed answer, posted by the browser to the portal
+    GET  /slo          the portal asks to sign out as well -> a signed answer to the portal
     GET  /metadata     what the portal trusts
     GET  /             who is signed in here; POST /sign-out
 
@@ -36,15 +37,16 @@ from portal.addresses import login_url, service_provider
 from portal.core import clock
 from portal.core.secrets import derive
 from portal.demo import company
-from portal.demo.authn_request import read_request
+from portal.demo.authn_request import read_logout, read_request
 from portal.demo.keys import key_pair
 from portal.paths import templates_dir
 from portal.settings import Settings, load
 from portal.web import headers, templating
 from saml.errors import SamlError
 from saml.issuing import issue_response
+from saml.logout import logout_response
 from saml.metadata import identity_provider_metadata
-from saml.parties import ServiceProvider
+from saml.parties import IdentityProvider, KeyPair, ServiceProvider
 
 blueprint = Blueprint("idp", __name__, static_folder="static", static_url_path="/idp")
 _NAME = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
@@ -69,10 +71,23 @@ class SampleIdp:
         return f"{self.url}/sso"
 
     @property
+    def slo_url(self) -> str:
+        return f"{self.url}/slo"
+
+    @property
     def metadata(self) -> str:
         return identity_provider_metadata(
-            entity_id=self.entity_id, sso_url=self.sso_url, certificates=[self.certificate]
+            entity_id=self.entity_id, sso_url=self.sso_url, slo_url=self.slo_url, certificates=[self.certificate]
         )
+
+    def signed_out(self, request_id: str, relay_state: str) -> str:
+        """Where to send the browser with the answer. Logout is the same both ways, only that we are the other side."""
+        here = ServiceProvider(self.entity_id, self.sso_url, keys=(KeyPair(self.private_key, self.certificate),))
+        there = IdentityProvider(
+            self.sp.entity_id, self.sp.acs_url, "HTTP-Redirect", (), slo_url=f"{self.portal}/saml/{company.SPACE}/slo"
+        )
+        answer = logout_response(here, there, in_response_to=request_id, relay_state=relay_state, now=clock.now())
+        return answer.url
 
 
 @dataclass(frozen=True)
@@ -142,6 +157,13 @@ def sign_in() -> Any:
         return _sign_in_page(asked, name=name, error="The user name or the password is wrong.")
     session["name"] = name
     return _answer(asked, name)
+
+
+@blueprint.get("/slo")
+def single_logout() -> Any:
+    request_id = read_logout(request.args.get("SAMLRequest", ""), _idp().sp, slo_url=_idp().slo_url)
+    session.clear()
+    return redirect(_idp().signed_out(request_id, request.args.get("RelayState", "")))
 
 
 @blueprint.post("/sign-out")

@@ -65,7 +65,7 @@ def _trust_sample_idp(session: Session, space: Space, settings: Settings, port: 
         identity_provider.set_identity_provider(session, data.ACTOR, space=space, idp=offered)
         spaces.set_sso_enabled(session, data.ACTOR, space=space, enabled=True)
     elif any(certificate.subject == f"CN={keys.SUBJECT}" for certificate in current.certificates) and (
-        current.entity_id != offered.entity_id
+        (current.entity_id, current.slo_url) != (offered.entity_id, offered.slo_url)
         or {each.fingerprint for each in current.certificates} != {each.fingerprint for each in offered.certificates}
     ):
         identity_provider.set_identity_provider(session, data.ACTOR, space=space, idp=offered)

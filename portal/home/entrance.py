@@ -1,19 +1,18 @@
-"""The way in and out: choose the space, its login page, sign out."""
+"""The way in: choose the space, its login page."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import current_app, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
 from portal.core.errors import NotFound
-from portal.core.federation import identity_provider, sign_ins
+from portal.core.federation import identity_provider
 from portal.core.space import queries
 from portal.home import blueprint
 from portal.web.permissions import Permission, requires
-from portal.web.sessions import EMPLOYEE_COOKIE, Employee
 from portal.web.targets import own_path
 from portal.web.transactions import db
 
@@ -56,24 +55,3 @@ def login(space: str) -> Any:
         return redirect(target or url_for("home.portal"))
     ready = found.sso_enabled and identity_provider.current(db(), found) is not None
     return render_template("home/login.html", space=found, target=target, ready=ready)
-
-
-@blueprint.post("/logout")
-@requires(Permission.PUBLIC)
-def logout() -> Any:
-    """Ends this browser's session record and no other."""
-    employee = current_user._get_current_object()
-    if not isinstance(employee, Employee):
-        return redirect(url_for("home.choose_space"), 303)
-    sign_ins.sign_out(db(), employee.actor, sign_in=employee.sign_in, user=employee.user)
-    response = redirect(url_for("home.signed_out", space=employee.space.name), 303)
-    response.delete_cookie(
-        EMPLOYEE_COOKIE, secure=current_app.config["SESSION_COOKIE_SECURE"], httponly=True, samesite="Lax"
-    )
-    return response
-
-
-@blueprint.get("/login/<space>/signed-out")
-@requires(Permission.PUBLIC)
-def signed_out(space: str) -> Any:
-    return render_template("home/signed_out.html", space=queries.find(db(), space))

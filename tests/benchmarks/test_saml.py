@@ -11,7 +11,8 @@ from portal.core import clock
 from portal.core.directory.models import User
 from portal.core.organization.models import Account
 from saml.issuing import issue_response
-from saml.service_provider import accept_response
+from saml.judging import judge_response
+from saml.service_provider import accept_response, response_in_response_to
 from tests.benchmarks.saml import SP, library_validation
 from tests.support.saml_idp import TestIdp, key_pair
 
@@ -70,8 +71,13 @@ def test_accepting_a_response(compare) -> None:  # type: ignore[no-untyped-def]
     answer = idp.respond("_request", SP.acs_url, SP.entity_id, "alice", sign=("assertion", "response"))
     trusted = idp.identity_provider()
 
-    compare(
-        "accepting a response, two signatures",
-        lambda: accept_response(SP, trusted, answer, request_id="_request", now=clock.now()),
-        library_validation(idp, answer),
-    )
+    def accept() -> None:
+        accept_response(SP, trusted, answer, request_id="_request", now=clock.now())
+
+    def judge() -> None:
+        assert response_in_response_to(answer) == "_request"
+        assert judge_response(SP, trusted, answer, request_id="_request", now=clock.now()).assertion
+
+    floor = library_validation(idp, answer)
+    compare("accepting a response, two signatures", accept, floor)
+    compare("the same as the ACS does it: request id, every check told, decoded to look at", judge, floor)

@@ -47,7 +47,7 @@ from portal.demo import company
 from portal.demo.preparing import prepare
 from portal.demo.running import CREATED_MEMBERS
 from portal.settings import Settings
-from portal.trust import from_metadata, trust
+from portal.trust import from_metadata
 from tests.support.make import Make
 from tests.support.processes import environment, free_port, portal, running, status
 from tests.support.saml_idp import TestIdp
@@ -140,7 +140,8 @@ def test_other_ports_are_told_to_the_space_and_to_the_accounts(demo: Settings, d
 def test_an_identity_provider_of_somebody_s_own_is_left_alone(demo: Settings, database: Database) -> None:
     prepare(demo, idp_port=8001)
     with database.transaction() as session:
-        trust(session, SYSTEM, space=find(session, company.SPACE), offered=from_metadata(TestIdp().metadata()))
+        other = from_metadata(TestIdp().metadata())
+        identity_provider.set_identity_provider(session, SYSTEM, space=find(session, company.SPACE), idp=other)
     prepare(demo, idp_port=9001)
     with database.transaction(write=False) as session:
         trusted = identity_provider.current(session, find(session, company.SPACE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import stat
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -17,9 +18,12 @@ from portal.demo.authn_request import MAX_REQUEST, read_request
 from portal.demo.idp import create_idp, sample_idp
 from portal.settings import load
 from saml.errors import SamlError
+from saml.logout import Name, Redirected, accept_logout_response, logout_request
 from saml.metadata import parse_identity_provider
+from saml.parties import KeyPair
 from saml.service_provider import Assertion, AuthnRequest, accept_response, authn_request
 from tests.support.browser import Browser
+from tests.support.saml_idp import key_pair
 
 PORTAL = "http://127.0.0.1:8000"
 
@@ -130,6 +134,21 @@ def test_a_form_without_its_token_is_refused(idp: Idp) -> None:
     fields = {"SAMLRequest": parse_qs(urlsplit(asked.url).query)["SAMLRequest"][0], "name": "alice"}
     idp.browser.post("/sso", fields | {"password": company.EMPLOYEE_PASSWORD}, status=400)
     assert "That did not work" in idp.browser.text
+
+
+def test_the_portal_can_sign_people_out_and_is_told_so(idp: Idp) -> None:
+    idp.ask()
+    idp.browser.submit("Sign in", name="alice", password=company.EMPLOYEE_PASSWORD)
+    slo_url = f"{PORTAL}/saml/{company.SPACE}/slo"
+    sp = replace(idp.known.sp, keys=(KeyPair(*key_pair("portal")),), slo_url=slo_url)
+    asked = logout_request(sp, idp.trusted, name=Name("alice"), relay_state="relay", now=clock.now())
+    answer = idp.browser.client.get("/slo?" + urlsplit(asked.url).query).location
+    assert answer.startswith(slo_url + "?")
+    received = Redirected(urlsplit(answer).query)
+    told = accept_logout_response(sp, idp.trusted, received, request_id=asked.id, now=clock.now())
+    assert (told.success, told.relay_state) == (True, "relay")
+    assert "Nobody is signed in" in idp.browser.open("/").text
+    idp.browser.open("/slo?SAMLRequest=nothing", status=400)
 
 
 def test_its_metadata_is_what_the_portal_can_read(idp: Idp) -> None:

@@ -9,7 +9,10 @@ from werkzeug.test import TestResponse
 
 from portal.core import clock
 from portal.core.actor import SYSTEM
+from portal.core.federation import saml_keys, saml_settings
 from portal.core.federation.identity_provider import TrustedCertificate, TrustedIdentityProvider, set_identity_provider
+from portal.core.federation.models import KeyUse
+from portal.core.federation.saml_settings import Choices
 from portal.core.space import spaces
 from portal.core.space.models import Space
 from saml.keys import read_certificate
@@ -52,7 +55,31 @@ class Sso:
     def acs_url(self) -> str:
         return f"{BASE_URL}/saml/{self.name}/acs"
 
-    def trust(self, idp: TestIdp, *, sso_binding: str = "HTTP-Redirect") -> None:
+    @property
+    def slo_url(self) -> str:
+        return f"{BASE_URL}/saml/{self.name}/slo"
+
+    def choose(self, **choices: Any) -> None:
+        """Settings of sign-in; all others are the defaults."""
+        with self.make.transaction() as session:
+            saml_settings.choose(session, SYSTEM, space=self.space, choices=Choices(**choices))
+
+    def give_key(self) -> str:
+        """A key of the service provider; its certificate."""
+        private_key, certificate = key_pair("service provider")
+        with self.make.transaction() as session:
+            saml_keys.create_key(
+                session,
+                space=self.space,
+                private_key=private_key,
+                certificate=certificate,
+                secret_key=self.make.secret_key,
+                use=KeyUse.SERVICE_PROVIDER,
+            )
+        return certificate
+
+    def trust(self, idp: TestIdp, *, sso_binding: str = "HTTP-Redirect", **slo: str) -> None:
+        """`slo`: slo_url, slo_binding, slo_response_url."""
         found = read_certificate(idp.certificate)
         trusted = TrustedCertificate(found.pem, found.fingerprint, found.subject, found.not_before, found.not_after)
         with self.make.transaction() as session:
@@ -66,6 +93,7 @@ class Sso:
                     sso_binding=sso_binding,
                     certificates=(trusted,),
                     updated_at=clock.now(),
+                    **slo,  # type: ignore[arg-type]
                 ),
             )
 
@@ -86,6 +114,11 @@ class Sso:
         audience = lies.pop("audience", self.audience)
         response = self.idp.respond(asked, self.acs_url, audience, name_id, **lies)
         return {"SAMLResponse": response, "RelayState": query_of(asked)["RelayState"]}
+
+    def unasked(self, name_id: str, relay_state: str | None = None, **lies: Any) -> dict[str, str]:
+        """What the IdP lets the browser post when the person begins there."""
+        response = self.idp.respond(None, self.acs_url, self.audience, name_id, **lies)
+        return {"SAMLResponse": response} | ({"RelayState": relay_state} if relay_state is not None else {})
 
     def post(self, browser: Browser, form: dict[str, Any]) -> TestResponse:
         return browser.client.post(f"/saml/{self.name}/acs", data=form)

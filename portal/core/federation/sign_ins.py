@@ -5,8 +5,11 @@ SAML messages are judged above the heart; here is what must be remembered betwee
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -16,12 +19,30 @@ from portal.core import audit, clock
 from portal.core.actor import Actor
 from portal.core.directory.models import User
 from portal.core.errors import Forbidden
-from portal.core.federation.models import PendingSignIn, SeenAssertion, SignIn, SignInKind
+from portal.core.federation import joining
+from portal.core.federation.models import (
+    NameCase,
+    PendingSignIn,
+    SeenAssertion,
+    SignIn,
+    SignInKind,
+    SignInPurpose,
+    UnknownUsers,
+)
+from portal.core.federation.saml_settings import Choices
 from portal.core.secrets import hash_token, new_token
 from portal.core.space.models import Space
 from portal.core.text import fold
 
 _CLEANED_AT_ONCE = 100
+_NAMES = {
+    "name_id": 256,
+    "name_id_format": 256,
+    "name_qualifier": 1024,
+    "sp_name_qualifier": 1024,
+    "session_index": 256,
+}
+"""How an identity provider calls a person and session, and what the columns hold."""
 
 
 class SignInRefused(Forbidden):
@@ -31,6 +52,32 @@ class SignInRefused(Forbidden):
         super().__init__("The sign-in was refused.")
         self.reason = reason
         self.detail = detail
+
+
+@dataclass(frozen=True)
+class Vouched:
+    """What a verified assertion says, in plain values. `expires_at`: until then it must not count again.
+
+    From `name_id` on: how the identity provider calls this person and session, for single logout.
+    """
+
+    user_name: str
+    assertion_id: str
+    expires_at: datetime
+    idp_entity_id: str
+    name_id: str = ""
+    name_id_format: str = ""
+    name_qualifier: str | None = None
+    sp_name_qualifier: str | None = None
+    session_index: str | None = None
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """The columns of SignIn. What is too long for one is not kept: that session then ends here only."""
+        names = {name: getattr(self, name) for name in _NAMES}
+        fits = all(len(names[name] or "") <= longest for name, longest in _NAMES.items())
+        return {"idp_entity_id": self.idp_entity_id, **names} if fits and self.name_id else {}
 
 
 def begin_sign_in(
@@ -44,6 +91,7 @@ def begin_sign_in(
     target: str,
     lifetime: timedelta,
     replaces_token: str | None = None,
+    purpose: SignInPurpose = SignInPurpose.SIGN_IN,
 ) -> PendingSignIn:
     """Remember an AuthnRequest until its answer comes, at most `lifetime`; forgets some that nobody answered.
 
@@ -59,6 +107,7 @@ def begin_sign_in(
         idp_entity_id=idp_entity_id,
         target=target,
         replaces=hash_token(replaces_token) if replaces_token else None,
+        purpose=purpose,
         expires_at=clock.now() + lifetime,
     )
     session.add(pending)
@@ -84,31 +133,25 @@ def finish_sign_in(
     actor: Actor,
     *,
     space: Space,
-    pending: PendingSignIn,
-    name_id: str,
-    assertion_id: str,
-    assertion_expires: datetime,
+    vouched: Vouched,
+    choices: Choices,
     session_expires: datetime,
+    replaces: str | None = None,
     user_agent: str = "",
-) -> tuple[SignIn, str]:
+    once: bool = True,
+) -> tuple[SignIn, User, str]:
     """The session of the user whom a verified assertion names, and its token (shown to nobody but the browser).
 
-    User names compare without case. SignInRefused: assertion seen before, no such user in this space, disabled.
+    `replaces`: token hash of a session that ends with it. `once=False`: the caller has made sure (see `use_up`) that
+    the assertion is new. SignInRefused: assertion seen before, no such user in this space, disabled, not created.
     """
-    _see_once(session, space, assertion_id, assertion_expires)
-    if not name_id.isascii():  # user names are ASCII; folding would let a look-alike through
-        raise SignInRefused("unknown-user", f"the name {name_id!a} is not ASCII")
-    user = session.scalars(
-        select(User)
-        .where(User.space_id == space.id, User.user_name_key == fold(name_id))
-        .with_for_update(read=True)  # who disables the user meanwhile waits, and then ends this session too
-    ).one_or_none()
-    if user is None:
-        raise SignInRefused("unknown-user", f"no user {name_id} in space {space.name}")
+    if once:
+        use_up(session, space, vouched)
+    user = _user(session, actor, space, vouched, choices)
     if not user.enabled:
         raise SignInRefused("disabled-user", f"login of {user.user_name} is disabled")
-    if pending.replaces:
-        end(session, pending.replaces)
+    if replaces:
+        end(session, replaces)
     _forget_ended(session, user)
     sign_in, token = start(
         session,
@@ -117,9 +160,66 @@ def finish_sign_in(
         expires_at=session_expires,
         address=actor.address,
         user_agent=user_agent,
+        **vouched.names,
     )
     _record(session, actor, "user.sign_in", user)
-    return sign_in, token
+    return sign_in, user, token
+
+
+def use_up(session: Session, space: Space, vouched: Vouched) -> None:
+    """The assertion counts no more. SignInRefused when it counted before."""
+    if not first_time(session, space, vouched.assertion_id, vouched.expires_at):
+        raise SignInRefused("replayed", f"assertion {vouched.assertion_id}")
+
+
+def first_time(session: Session, space: Space, message_id: str, expires_at: datetime) -> bool:
+    """Whether a message comes for the first time. The unique key decides, so that of two at one moment one is late."""
+    try:
+        with session.begin_nested():
+            session.add(SeenAssertion(space_id=space.id, assertion_id=message_id, expires_at=expires_at))
+    except IntegrityError:
+        return False
+    return True
+
+
+def was_used(session: Session, space: Space, assertion_id: str) -> bool:
+    return session.get(SeenAssertion, (space.id, assertion_id)) is not None
+
+
+def first_told(session: Session, space: Space, vouched: Vouched) -> bool:
+    """Whether this is the first refusal of an assertion that answers nothing of ours, so that who holds one cannot
+    fill the trail with it. Kept beside the assertions, under a name that none can have (an id has no blank)."""
+    digest = sha256(vouched.assertion_id.encode()).hexdigest()
+    return first_time(session, space, f"told {digest}", vouched.expires_at)
+
+
+def _user(session: Session, actor: Actor, space: Space, vouched: Vouched, choices: Choices) -> User:
+    """User names are ASCII; folding would let a look-alike through."""
+    name = vouched.user_name
+    if not name.isascii():
+        raise SignInRefused("unknown-user", f"the name {name!a} is not ASCII")
+    user = _find_user(session, space, name, choices)
+    if user is None and choices.unknown_users == UnknownUsers.CREATE:
+        try:
+            joining.create(session, actor, space=space, user_name=name, attributes=vouched.attributes)
+        except joining.NotCreated as error:
+            user = _find_user(session, space, name, choices)  # the same person's other tab may have been quicker
+            if user is None:
+                raise SignInRefused("not-created", f"{name}: {error}") from error
+        else:
+            user = _find_user(session, space, name, choices)
+    if user is None:
+        raise SignInRefused("unknown-user", f"no user {name} in space {space.name}")
+    return user
+
+
+def _find_user(session: Session, space: Space, name: str, choices: Choices) -> User | None:
+    user = session.scalars(
+        select(User)
+        .where(User.space_id == space.id, User.user_name_key == fold(name))
+        .with_for_update(read=True)  # who disables the user meanwhile waits, and then ends this session too
+    ).one_or_none()
+    return None if user and choices.name_case == NameCase.EXACT and user.user_name != name else user
 
 
 def start(
@@ -131,8 +231,9 @@ def start(
     expires_at: datetime,
     address: str = "",
     user_agent: str = "",
+    **names: Any,
 ) -> tuple[SignIn, str]:
-    """A session record and the token for its cookie."""
+    """A session record and the token for its cookie. `names`: see Vouched."""
     token = new_token()
     sign_in = SignIn(
         token_hash=hash_token(token),
@@ -142,10 +243,27 @@ def start(
         address=address[:64],
         user_agent=user_agent[:256],
         expires_at=expires_at,
+        **names,
     )
     session.add(sign_in)
     session.flush()
     return sign_in, token
+
+
+def waiting(session: Session, space: Space, token: str) -> tuple[SignIn, User] | None:
+    """The session of that token, if it belongs to a user of this space who may still enter."""
+    row = session.execute(
+        select(SignIn, User)
+        .join(User, User.id == SignIn.user_id)
+        .where(
+            SignIn.token_hash == hash_token(token),
+            SignIn.ended_at.is_(None),
+            SignIn.expires_at > clock.now(),
+            User.space_id == space.id,
+            User.enabled,
+        )
+    ).one_or_none()
+    return (row[0], row[1]) if row else None
 
 
 def end(session: Session, token_hash: str) -> None:
@@ -159,15 +277,6 @@ def sign_out(session: Session, actor: Actor, *, sign_in: SignIn, user: User) -> 
     """The employee ends this one session."""
     end(session, sign_in.token_hash)
     _record(session, actor, "user.sign_out", user)
-
-
-def _see_once(session: Session, space: Space, assertion_id: str, expires_at: datetime) -> None:
-    """The unique key decides, so that of two answers at the same moment one is refused."""
-    try:
-        with session.begin_nested():
-            session.add(SeenAssertion(space_id=space.id, assertion_id=assertion_id, expires_at=expires_at))
-    except IntegrityError:
-        raise SignInRefused("replayed", f"assertion {assertion_id}") from None
 
 
 def _forget_expired(session: Session, space: Space) -> None:

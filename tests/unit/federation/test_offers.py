@@ -93,7 +93,7 @@ def test_data_that_came_in_between_is_neither_tested_nor_trusted(session: Sessio
         {"certificates": IDP.certificates + OTHER.certificates},
         {"metadata_url": "https://x.example/m"},
     ],
-    ids=str,
+    ids=["entity_id", "sso_url", "sso_binding", "slo_url", "certificates", "one certificate more", "metadata_url"],
 )
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_any_change_takes_the_test_away(session: Session, space: Space, change: dict[str, Any]) -> None:

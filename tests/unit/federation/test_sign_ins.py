@@ -15,8 +15,9 @@ from portal.core.database import Database
 from portal.core.directory import users
 from portal.core.directory.models import User
 from portal.core.federation import sign_ins
-from portal.core.federation.models import PendingSignIn, SignIn, SignInKind
-from portal.core.federation.sign_ins import SignInRefused
+from portal.core.federation.models import PendingSignIn, SignIn, SignInKind, UnknownUsers
+from portal.core.federation.saml_settings import Choices
+from portal.core.federation.sign_ins import SignInRefused, Vouched
 from portal.core.secrets import hash_token
 from portal.core.space.models import Space
 from tests.support.make import Make
@@ -49,14 +50,12 @@ def finish(database: Database, space: Space, pending: PendingSignIn, assertion_i
 
 
 def finish_in(session: Session, space: Space, pending: PendingSignIn, assertion_id: str) -> str:
-    _row, token = sign_ins.finish_sign_in(
+    _row, _user, token = sign_ins.finish_sign_in(
         session,
         NOBODY,
         space=space,
-        pending=pending,
-        name_id="alice",
-        assertion_id=assertion_id,
-        assertion_expires=clock.now() + timedelta(minutes=5),
+        vouched=Vouched("alice", assertion_id, clock.now() + timedelta(minutes=5), pending.idp_entity_id),
+        choices=Choices(),
         session_expires=clock.now() + timedelta(hours=8),
     )
     return token
@@ -106,6 +105,28 @@ def test_of_many_equal_assertions_at_the_same_moment_one_is_taken(database: Data
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(try_one, range(8)))
     assert sorted(answers) == ["in"] + ["replayed"] * 7
+
+
+def test_of_first_sign_ins_at_the_same_moment_one_makes_the_user_and_all_are_in(
+    database: Database, make: Make, space: Space
+) -> None:
+    def enter(number: int) -> str:
+        with database.transaction() as session:
+            _row, user, _token = sign_ins.finish_sign_in(
+                session,
+                NOBODY,
+                space=space,
+                vouched=Vouched("alice", f"_a{number}", clock.now() + timedelta(minutes=5), ""),
+                choices=Choices(unknown_users=UnknownUsers.CREATE),
+                session_expires=clock.now() + timedelta(hours=8),
+            )
+            return user.id
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len(set(threads.map(enter, range(8)))) == 1
+    with database.transaction(write=False) as session:
+        assert session.scalar(select(func.count()).select_from(User)) == 1
+        assert session.scalar(select(func.count()).select_from(SignIn)) == 8
 
 
 def test_the_same_assertion_id_is_another_one_in_another_space(database: Database, make: Make, space: Space) -> None:
