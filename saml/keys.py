@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,12 +35,18 @@ class Certificate:
     not_after: datetime
 
 
-def make_key_pair(common_name: str, *, years: int = 10, now: datetime) -> tuple[str, str]:
+def make_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=3072)
+
+
+def make_key_pair(
+    common_name: str, *, years: int = 10, now: datetime, make: Callable[[], rsa.RSAPrivateKey] = make_key
+) -> tuple[str, str]:
     """A new RSA 3072 key and its self-signed certificate, both PEM (key: PKCS #8 without password).
 
     A common name above 64 characters is cut there: it is a label for people, trust goes by the key.
     """
-    key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
+    key = make()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:_COMMON_NAME_LENGTH])])
     certificate = (
         x509.CertificateBuilder()

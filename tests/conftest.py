@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from functools import cache, partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,15 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 
-from portal import create_app
+from portal import activation, create_app, signing
+from portal.console import sso_keys
 from portal.core import secrets
 from portal.core.database import Database
 from portal.core.models import Base
 from portal.core.space.models import Space
 from portal.migrations import upgrade
 from portal.settings import Settings, load
+from saml.keys import make_key, make_key_pair
 from tests.support.browser import Browser
 from tests.support.make import Make
 from tests.support.need import need
@@ -34,6 +38,11 @@ secrets._passwords = PasswordHasher(
     time_cost=1, memory_cost=8, parallelism=1
 )  # the real cost is tested by its own test
 SECRET = "a secret key of the tests, long enough"
+
+
+_keys = cache(lambda: cycle([make_key() for _ in range(6)]))
+for _module in (activation, signing, sso_keys):  # to make a key takes longer than most tests: spaces share six, in turn
+    _module.make_key_pair = partial(make_key_pair, make=lambda: next(_keys()))
 
 
 _compile_builder = Rule._compile_builder
