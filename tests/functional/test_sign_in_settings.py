@@ -71,17 +71,13 @@ def test_a_refused_one_tells_every_check(browser: Browser, make: Make, sso: Sso,
     assert "other.example.test" in attempt.response
 
 
-def test_requests_are_signed_once_there_is_a_key_and_it_is_chosen(
-    browser: Browser, make: Make, sso: Sso, alice: User
-) -> None:
-    sso.choose(sign_requests=True)
-    assert "Signature" not in query_of(sso.begin(browser))
+def test_requests_are_signed_where_that_is_chosen(browser: Browser, make: Make, sso: Sso, alice: User) -> None:
     sso.give_key()
+    assert "Signature" not in query_of(sso.begin(browser))
+    sso.choose(sign_requests=True)
     asked = sso.begin(browser)
     assert query_of(asked)["SigAlg"].endswith("rsa-sha256")
     assert sso.post(browser, sso.answer(asked, "alice")).status_code == 303
-    sso.choose()
-    assert "Signature" not in query_of(sso.begin(browser))
 
 
 def test_who_has_to_authenticate_anew_cannot_come_with_an_earlier_sign_in(

@@ -133,7 +133,6 @@ def test_without_a_key_nothing_is_asked_and_nothing_is_published(browser: Browse
     sso = Sso(make)
     make.user(sso.space, "alice")
     sso.trust(sso.idp, slo_url=SLO, slo_binding="HTTP-Redirect")
-    sso.choose(single_logout=True)
     sso.sign_in(browser, "alice")
     assert ask(browser, sso, asking(sso)).status_code == 403
     assert signed_out(browser) == ""
