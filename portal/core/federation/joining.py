@@ -43,7 +43,8 @@ def create(
         raise NotCreated("no such user, and while SCIM is on only the identity provider's push makes users")
     ourselves = replace(actor, kind="system", id="sign-in", name="First sign-in")
     try:
-        return users.create_user(session, ourselves, space=space, user_name=user_name, **known(attributes))
+        with session.begin_nested():  # who is refused is not there for whoever looks again
+            return users.create_user(session, ourselves, space=space, user_name=user_name, **known(attributes))
     except (Invalid, Conflict, LimitReached) as error:
         raise NotCreated(error.message) from error
 
