@@ -20,7 +20,7 @@ from portal.core import clock
 from portal.core.access import queries as access
 from portal.core.access.rows import Counts
 from portal.core.directory import queries as directory
-from portal.core.federation import certificates, identity_provider
+from portal.core.federation import certificates, identity_provider, offers
 from portal.core.federation.identity_provider import TrustedIdentityProvider
 from portal.core.organization import queries as members
 from portal.core.organization.names import as_space_name
@@ -100,10 +100,13 @@ def _steps(of: Space, idp: TrustedIdentityProvider | None, people: dict[str, int
     sso, scim, tasks = url_for("console.sso"), url_for("console.scim"), url_for("console.tasks")
     configurations, accounts = url_for("console.configurations"), url_for("console.accounts")
     steps = []
-    if idp is None:
+    if offers.waiting(db(), of) is not None:
+        text = _("New data waits for its test sign-in, and for somebody who trusts it.")
+        steps.append(Step(_("Test the identity provider"), text, url_for("console.sso_offer")))
+    elif idp is None:
         text = _("Exchange metadata with it, so that employees can sign in.")
         steps.append(Step(_("Set up the identity provider"), text, sso))
-    elif not of.sso_enabled:
+    if idp is not None and not of.sso_enabled:
         steps.append(Step(_("Switch on SSO"), _("Nobody can sign in until then."), sso))
     if expires_soon(idp):
         text = _("It runs out soon; nobody can sign in after that.")

@@ -176,7 +176,7 @@ class PendingLogout(Base):
 
     request_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     space_id: Mapped[str] = mapped_column(ForeignKey("spaces.id"))
-    relay_token: Mapped[str] = mapped_column(String(64))
+    relay_token: Mapped[str] = mapped_column(String(64), index=True)
     idp_entity_id: Mapped[str] = mapped_column(String(1024))
     expires_at: Mapped[datetime] = mapped_column(index=True)
 

@@ -44,6 +44,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("pending_logouts", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_pending_logouts_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_pending_logouts_relay_token"), ["relay_token"], unique=False)
 
     op.create_table(
         "saml_settings",
@@ -158,6 +159,7 @@ def downgrade() -> None:
     op.drop_table("sign_in_attempts")
     op.drop_table("saml_settings")
     with op.batch_alter_table("pending_logouts", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_pending_logouts_relay_token"))
         batch_op.drop_index(batch_op.f("ix_pending_logouts_expires_at"))
 
     op.drop_table("pending_logouts")
