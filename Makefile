@@ -18,7 +18,7 @@ run: setup  ## set up and start the portal with sample data on http://127.0.0.1:
 	$(BIN)/portal demo
 
 test: setup  ## set up and run the tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: setup  ## formatter, linter, types, import rules, spelling
 	$(BIN)/ruff format --check .

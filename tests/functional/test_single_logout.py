@@ -251,6 +251,7 @@ def test_a_request_that_is_not_right_ends_nothing(
 ) -> None:
     sso.sign_in(browser, "alice")
     before, events = refusals_counted(browser, reason, "logout"), count(make, AuditEvent)
+    lies = dict(lies)
     options = {name: lies.pop(name) for name in ("key", "algorithm") if name in lies}
     if lies.pop("past", False):
         lies["now"] = clock.now() - 60 * MINUTE
