@@ -32,7 +32,7 @@ def setup_scim(app: Flask) -> None:
     app.register_blueprint(blueprint)
     app.extensions["csrf"].exempt(blueprint)
     app.register_error_handler(ScimError, _answer_error)
-    render_errors_by(app, "/scim/", _render)
+    render_errors_by(app, "/scim", _render)
     throttle.setup_throttle(app)
     recording.setup_recording(app, PREFIX)
 
