@@ -149,7 +149,7 @@ REMEDIES = {
     ),
     "not-before": Remedy(_CLOCK, (Value.CLOCK,)),
     "not-on-or-after": Remedy(_CLOCK, (Value.CLOCK,)),
-    "time": Remedy("A time in the answer cannot be read. It must be UTC, written as 2026-01-31T12:00:00Z."),
+    "time": Remedy("A time in the answer cannot be read. It must be UTC, of our age, written as 2026-01-31T12:00:00Z."),
     "session": Remedy(
         "The session at the identity provider was over when it answered. Sign out there and sign in again; if that "
         "does not help, lengthen the session (SessionNotOnOrAfter).",
