@@ -191,6 +191,7 @@ class SignInAttempt(Base):
     __table_args__ = (
         Index("ix_sign_in_attempts_space", "space_id", "id"),
         Index("ix_sign_in_attempts_accepted", "space_id", "accepted", "id"),
+        Index("ix_sign_in_attempts_purpose", "space_id", "purpose", "id"),
         Index("ix_sign_in_attempts_at", "at"),
     )
 
@@ -249,4 +250,4 @@ class SignIn(Base):
     name_id_format: Mapped[str | None] = mapped_column(String(256))
     name_qualifier: Mapped[str | None] = mapped_column(String(1024))
     sp_name_qualifier: Mapped[str | None] = mapped_column(String(1024))
-    session_index: Mapped[str | None] = mapped_column(String(256))
+    session_index: Mapped[str | None] = mapped_column(String(1024))
