@@ -219,6 +219,11 @@ REMEDIES = {
         "judged. Test what is there now.",
         place=Place.SSO,
     ),
+    "too-many": Remedy(
+        "Somebody sends answers that this identity provider did not sign, more in an hour than are kept. This one and "
+        "the others up to the next full hour are in the log of the server only: look there at the addresses that they "
+        "come from. Sign-ins that the identity provider signed are not touched by it."
+    ),
     "replayed": Remedy(
         "The same assertion came a second time: the page was reloaded, or somebody repeats what was sent before. "
         "If it happens often, look at who sends it."

@@ -67,6 +67,7 @@ def upgrade() -> None:
         sa.Column("at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("purpose", sa.String(length=8), nullable=False),
         sa.Column("accepted", sa.Boolean(), nullable=False),
+        sa.Column("genuine", sa.Boolean(), nullable=False),
         sa.Column("reason", sa.String(length=64), nullable=False),
         sa.Column("detail", sa.String(length=1024), nullable=False),
         sa.Column("reference", sa.String(length=64), nullable=False),
@@ -82,6 +83,7 @@ def upgrade() -> None:
     with op.batch_alter_table("sign_in_attempts", schema=None) as batch_op:
         batch_op.create_index("ix_sign_in_attempts_accepted", ["space_id", "accepted", "id"], unique=False)
         batch_op.create_index("ix_sign_in_attempts_at", ["at"], unique=False)
+        batch_op.create_index("ix_sign_in_attempts_genuine", ["space_id", "genuine", "at"], unique=False)
         batch_op.create_index("ix_sign_in_attempts_purpose", ["space_id", "purpose", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_sign_in_attempts_reference"), ["reference"], unique=False)
         batch_op.create_index("ix_sign_in_attempts_space", ["space_id", "id"], unique=False)
@@ -155,6 +157,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_sign_in_attempts_space")
         batch_op.drop_index(batch_op.f("ix_sign_in_attempts_reference"))
         batch_op.drop_index("ix_sign_in_attempts_purpose")
+        batch_op.drop_index("ix_sign_in_attempts_genuine")
         batch_op.drop_index("ix_sign_in_attempts_at")
         batch_op.drop_index("ix_sign_in_attempts_accepted")
 
