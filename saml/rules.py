@@ -164,8 +164,8 @@ def _end(judged: Judged) -> datetime:
 def _check_session(judged: Judged) -> str:
     statement = judged.the("saml:AuthnStatement")
     end = _session_end(statement)
-    if end and end <= judged.expected.now - judged.expected.skew:
-        raise SamlError("expired", f"the session ended {end}, it is {judged.expected.now}")
+    if end and end <= judged.expected.now:  # no skew: ours would be over as soon as it began, and be asked for again
+        raise SamlError("session-over", f"the session ended {end}, it is {judged.expected.now}")
     if len(statement.get("SessionIndex", "")) > MAX_SESSION_INDEX:
         raise SamlError("shape", "SessionIndex is too long")
     return f"until {end}" if end else "no end is set"

@@ -120,7 +120,8 @@ def test_an_answer_counts_in_its_time_with_ninety_seconds_of_skew(late: timedelt
         ({"edit": setting("Response", "IssueInstant", "2031-03-04T04:00:00Z")}, "expired"),
         ({"edit": setting("Assertion", "IssueInstant", "2031-03-04T06:00:00Z")}, "not-yet-valid"),
         ({"edit": setting("Conditions", "NotOnOrAfter", "2031-03-04T05:00:00Z")}, "expired"),
-        ({"edit": setting("AuthnStatement", "SessionNotOnOrAfter", "2031-03-04T05:00:00Z")}, "expired"),
+        ({"edit": setting("AuthnStatement", "SessionNotOnOrAfter", "2031-03-04T05:00:00Z")}, "session-over"),
+        ({"edit": setting("AuthnStatement", "SessionNotOnOrAfter", "2031-03-04T05:06:07Z")}, "session-over"),
         ({"edit": setting("SubjectConfirmationData", "NotOnOrAfter", None)}, "shape"),
         ({"edit": setting("SubjectConfirmationData", "NotOnOrAfter", "soon")}, "time"),
         ({"edit": setting("SubjectConfirmationData", "NotOnOrAfter", "2031-03-04T05:10:00+00:00")}, "time"),
@@ -131,7 +132,7 @@ def test_an_answer_counts_in_its_time_with_ninety_seconds_of_skew(late: timedelt
         ({"edit": setting("Assertion", "IssueInstant", "0001-01-01T00:00:00Z")}, "time"),
         ({"edit": setting("Conditions", "NotOnOrAfter", "0001-01-01T00:00:00Z")}, "time"),
         ({"edit": setting("SubjectConfirmationData", "NotOnOrAfter", "9999-12-31T23:59:59Z")}, "time"),
-        ({"edit": setting("AuthnStatement", "SessionNotOnOrAfter", "0001-01-01T00:00:00Z")}, "expired"),
+        ({"edit": setting("AuthnStatement", "SessionNotOnOrAfter", "0001-01-01T00:00:00Z")}, "session-over"),
         ({"edit_signed": setting("Response", "IssueInstant", "9999-12-31T23:59:59Z")}, "time"),
     ],
 )
@@ -139,10 +140,11 @@ def test_times_are_all_looked_at(tweak: dict[str, Any], reason: str) -> None:
     assert refusal(respond(**tweak)) == reason
 
 
-def test_a_session_without_end_may_end_with_all_times() -> None:
+def test_a_session_ends_later_than_now_and_at_most_with_all_times() -> None:
     forever = accept(respond(edit=setting("AuthnStatement", "SessionNotOnOrAfter", "9999-12-31T23:59:59Z")))
     assert forever.session_not_on_or_after is not None
     assert forever.session_not_on_or_after.year == 9999
+    assert accept(respond(edit=setting("AuthnStatement", "SessionNotOnOrAfter", "2031-03-04T05:06:08Z")))
 
 
 def test_what_no_rule_foresaw_is_a_refusal_too() -> None:

@@ -151,8 +151,8 @@ REMEDIES = {
     "not-on-or-after": Remedy(_CLOCK, (Value.CLOCK,)),
     "time": Remedy("A time in the answer cannot be read. It must be UTC, of our age, written as 2026-01-31T12:00:00Z."),
     "session": Remedy(
-        "The session at the identity provider was over when it answered. Sign out there and sign in again; if that "
-        "does not help, lengthen the session (SessionNotOnOrAfter).",
+        "The session at the identity provider was over when its answer came. Sign out there and sign in again; if that "
+        "does not help, lengthen the session (SessionNotOnOrAfter), and compare the time there with the time here.",
         (Value.CLOCK,),
     ),
     "authentication": Remedy(
@@ -231,7 +231,12 @@ REMEDIES = {
 }
 _OTHERWISE = Remedy("What was found and the response below say what was wrong.")
 _FOR_SEVERAL_REASONS = frozenset({"document", "status", "shape", "decryption", "signed", "user"})
-_OF_REASON = {"expired": "not-on-or-after", "not-yet-valid": "not-before", "form": "encoding"}
+_OF_REASON = {
+    "expired": "not-on-or-after",
+    "not-yet-valid": "not-before",
+    "session-over": "session",
+    "form": "encoding",
+}
 
 
 @dataclass(frozen=True)
