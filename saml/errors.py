@@ -23,6 +23,7 @@ class SamlError(Exception):
     in-response-to  answers another request, none, or one although none was sent
     destination, recipient, audience, issuer    meant for, or coming from, somebody else
     expired, not-yet-valid, time                a time outside its window, or no readable time
+    session-over    the session at the identity provider has ended
     authentication  of another time than the one that was asked for anew
     name-id         a subject name that cannot be a user name
     username        the attribute that is to tell the user name is missing, has several values or one that cannot be

@@ -113,7 +113,7 @@ class _Course:
     def need(self, code: str, check: Callable[[], _T], words: Callable[[_T], str] = lambda _: "") -> _T:
         """A check on which all that follows rests."""
         try:
-            found = check()
+            found = _refusing(check)
         except SamlError as error:
             self._failed(code, error)
             raise
@@ -123,7 +123,7 @@ class _Course:
     def look(self, code: str, check: Callable[[], str]) -> None:
         """A check that stands alone: when it fails, the next can still be told."""
         try:
-            self.told[code] = Check(code, "passed", check())
+            self.told[code] = Check(code, "passed", _refusing(check))
         except SamlError as error:
             self._failed(code, error)
             if self.stops:
@@ -150,7 +150,15 @@ def _judge(course: _Course, expected: Expected, saml_response: str) -> Assertion
     if course.fault:
         raise course.fault
     course.need("library", lambda: library.verify(opened, expected))
-    return rules.read(judged)
+    return _refusing(lambda: rules.read(judged))
+
+
+def _refusing(check: Callable[[], _T]) -> _T:
+    """The last resort: a value of the message that no check foresaw is a fault of the message."""
+    try:
+        return check()
+    except (ValueError, ArithmeticError) as error:
+        raise SamlError("shape", f"cannot be judged: {type(error).__name__}: {error}"[:500]) from error
 
 
 def _document(saml_response: str) -> etree._Element:

@@ -139,7 +139,7 @@ def _check_expiry(role: etree._Element, now: datetime) -> None:
         if value is None:
             continue
         try:
-            valid_until = xml.read_time(value)
+            valid_until = xml.read_time(value, any_year=True)
         except SamlError as error:
             raise MetadataError("The validUntil of the metadata is not a time in UTC.") from error
         if valid_until <= now:

@@ -39,6 +39,9 @@ NAME_ID_TRANSIENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
 MAX_DOCUMENT = 256 * 1024
 """Bytes of a decoded message or of a metadata document."""
 
+YEARS = range(1970, 9991)
+"""Of the times that are read: to any of them a lifetime can be added, or a skew taken away."""
+
 _DECLARATION = re.compile(r"\A\s*<\?xml\s[^<>]*\?>")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
 
@@ -118,8 +121,11 @@ def text(element: etree._Element) -> str:
     return element.text or ""
 
 
-def read_time(value: str | None) -> datetime:
-    """A SAML time: UTC, ending in Z (SAML core 1.3.3). Raises SamlError "time"."""
+def read_time(value: str | None, *, any_year: bool = False) -> datetime:
+    """A SAML time: UTC, ending in Z (SAML core 1.3.3), of YEARS. Raises SamlError "time".
+
+    `any_year` is for an end that may be that of all times, as some write for never, and is only compared.
+    """
     found = _TIME.fullmatch(value or "")
     if not found:
         raise SamlError("time", f"{(value or '')[:40]!r} is not a time in UTC")
@@ -127,6 +133,8 @@ def read_time(value: str | None) -> datetime:
         moment = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
     except ValueError as error:
         raise SamlError("time", f"{found[0]!r} does not exist") from error
+    if not any_year and moment.year not in YEARS:
+        raise SamlError("time", f"{found[0]!r} is not of the years {YEARS[0]} to {YEARS[-1]}")
     return moment.replace(microsecond=int((found[2] or "0").ljust(6, "0")[:6]))
 
 

@@ -25,9 +25,8 @@ from portal.settings import Settings
 from portal.trust import as_offered
 from portal.web import binding
 from portal.web.forms import Form
-from portal.web.headers import allow_form_to
+from portal.web.headers import allow_form_chain
 from portal.web.permissions import Permission, requires
-from portal.web.targets import origin_of
 from portal.web.transactions import db
 from saml.service_provider import AuthnRequest, ServiceProvider, authn_request
 
@@ -74,7 +73,7 @@ def begin_sso_test() -> Any:
     provider = our_side(db(), space(), _settings())
     asked, binding_token = _ask(which, idp, provider)
     if asked.form:
-        allow_form_to(origin_of(idp.sso_url))
+        allow_form_chain(idp.sso_url)
     names = {"asked": asked, "idp": idp, "provider": provider, "minutes": _settings().sign_in_minutes}
     response = make_response(render_template("console/sso/test_begin.html", which=which, **names))
     binding.bind(response, space().name, [binding_token], binding.TEST)

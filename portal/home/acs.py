@@ -93,7 +93,7 @@ def _unsolicited(answer: Answer) -> Response:
     token, _expires = _sign_in(answer, assertion, once=False)
     target = own_path(request.form.get("RelayState"), otherwise=url_for("home.portal"))
     response = make_response(redirect(url_for("home.arrive", space=answer.trust.space.name, next=target), 303))
-    set_arrival(response, answer.trust.space, token)
+    set_arrival(response, token)
     return response
 
 

@@ -1,8 +1,9 @@
 """One answer of an identity provider on its way to a verdict, and what is kept of it for administrators.
 
 Kept as a row of recent sign-ins, and when refused in the audit trail, is what answers a request of ours, and what is
-genuine (every check of the message passed) though nobody asked, that once per assertion. What anybody can post at will
-fills nothing: the log and a counter tell of it.
+genuine (every check of the message passed) though nobody asked, that once per assertion. Anybody can ask and then post
+what he likes: of a message without a trusted signature little is kept, and in each hour a bounded number. What anybody
+can post at will fills nothing: the log and a counter tell of it.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Answer:
         reason = f"{error.reason}: {error.detail}"[:1000]
         log.warning("sign_in.refused", space=space.name, reason=reason)
         SIGN_INS_REFUSED.labels("employee", error.reason).inc()
-        self._keep(error, reason)
+        self._keep(error)
         page = render_template(
             "home/refused.html", space=space, may_not=error.reason in _MAY_NOT, reference=g.request_id
         )
@@ -108,7 +109,7 @@ class Answer:
         waited = timedelta(minutes=settings().sign_in_minutes)
         return (self.pending.expires_at if self.pending else self.now) - waited
 
-    def _keep(self, error: SamlError | SignInRefused, reason: str) -> None:
+    def _keep(self, error: SamlError | SignInRefused) -> None:
         """In a transaction of its own when the request's has been rolled back."""
         space, actor = self.trust.space, anonymous_actor(self.trust.space.organization_id)
         pending, idp = self.pending, self.trust.idp
@@ -116,20 +117,41 @@ class Answer:
             self._judge(idp, pending.request_id)  # refused before the message was looked at
 
         def write(session: Session) -> None:
-            if self._is_kept(session):
-                self._record(session, accepted=False, reason=error.reason, detail=error.detail)
+            told = self._told(session, error)
+            if told is not None:
+                self._record(session, accepted=False, reason=told.reason, detail=told.detail)
                 audit.record(
                     session,
                     actor,
                     "user.sign_in",
                     result=audit.Result.REFUSED,
-                    reason=reason,
+                    reason=f"{told.reason}: {told.detail}"[:1000],
                     target_type="space",
                     target_id=space.id,
                     target_name=space.name,
                 )
 
         afterwards(write)
+
+    @property
+    def _is_genuine(self) -> bool:
+        """The identity provider has signed it, whatever else is wrong with it."""
+        checks = self.judgement.checks if self.judgement else ()
+        return any(check.code == "signature" and check.verdict == "passed" for check in checks)
+
+    def _told(self, session: Session, error: SamlError | SignInRefused) -> SamlError | SignInRefused | None:
+        """What is kept of a refusal, if anything: of strangers' too many in an hour only that they are."""
+        if not self._is_kept(session):
+            return None
+        kept = 0 if self._is_genuine else attempts.of_strangers(session, self.trust.space)
+        if kept < attempts.STRANGERS_PER_HOUR:
+            return error
+        if kept > attempts.STRANGERS_PER_HOUR:
+            return None
+        self.judgement = None
+        return SignInRefused(
+            "too-many", f"{kept} refusals without a trusted signature in this hour; this and more are in the log only"
+        )
 
     def _is_kept(self, session: Session) -> bool:
         if self.pending is not None:
@@ -149,6 +171,7 @@ class Answer:
             purpose=self.pending.purpose if self.pending else SignInPurpose.SIGN_IN,
             checks=[(check.code, check.verdict, check.detail) for check in judgement.checks] if judgement else (),
             response=judgement.document if judgement else "",
+            genuine=self._is_genuine,
             reference=g.request_id,
             user_name=user_name,
             idp_entity_id=self.trust.idp.entity_id if self.trust.idp else "",

@@ -18,6 +18,7 @@ from portal.core.federation.models import SignIn
 from portal.core.secrets import new_token
 from portal.core.space import queries
 from portal.home import blueprint
+from portal.home.arriving import forget_arrival
 from portal.home.posting import pass_on
 from portal.home.trusting import Trust, read_trust, settings
 from portal.parties import their_side
@@ -35,17 +36,20 @@ def logout() -> Any:
     """Ends this browser's session record and no other."""
     employee = current_user._get_current_object()
     if not isinstance(employee, Employee):
-        return redirect(url_for("home.choose_space"), 303)
+        response = make_response(redirect(url_for("home.choose_space"), 303))
+        forget_arrival(response)
+        return response
     sign_ins.sign_out(db(), employee.actor, sign_in=employee.sign_in, user=employee.user)
     asked = _ask_idp(read_trust(db(), employee.space), employee.sign_in)
     if asked is None:
-        response = redirect(url_for("home.signed_out", space=employee.space.name), 303)
+        response = make_response(redirect(url_for("home.signed_out", space=employee.space.name), 303))
     else:
         explanation = _("You are signed out of the portal. The sign-in page of your company signs you out there, too.")
         response = make_response(pass_on(asked, _("Continue"), explanation))
     response.delete_cookie(
         EMPLOYEE_COOKIE, secure=current_app.config["SESSION_COOKIE_SECURE"], httponly=True, samesite="Lax"
     )
+    forget_arrival(response)
     return response
 
 

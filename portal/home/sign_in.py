@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from flask import make_response, redirect, request, url_for
+from flask import abort, make_response, redirect, request, url_for
 from flask_babel import gettext as _
 
 from portal.core import clock
@@ -28,6 +28,8 @@ from saml.service_provider import authn_request
 @requires(Permission.PUBLIC, writes=True)
 def begin(space: str) -> Any:
     """Ask the enterprise IdP who this is."""
+    if not binding.is_navigation():
+        abort(400)
     trust = read_trust(db(), queries.find(db(), space))
     if trust.idp is None or not trust.space.sso_enabled:
         return redirect(url_for("home.login", space=trust.space.name))

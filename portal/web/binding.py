@@ -14,6 +14,12 @@ TEST = "portal_test_sign_in"
 _TABS = 5  # sign-ins that one browser may have under way at the same time
 
 
+def is_navigation() -> bool:
+    """Whether the browser goes there, as far as it says so: what another site's page loads as a picture or a frame
+    begins nothing, for it would push sign-ins that are under way out of the cookie."""
+    return request.headers.get("Sec-Fetch-Dest", "document") == "document"
+
+
 def bound(cookie: str = SIGN_IN) -> list[str]:
     """The tokens of what this browser has under way."""
     return [token for token in request.cookies.get(cookie, "").split(".") if token]

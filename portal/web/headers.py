@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from flask import Flask, Response, g, request
 
 from portal.settings import Settings
+from portal.web.targets import origin_of
 
 
 def allow_form_to(origin: str) -> None:
     """Let a form of this answer post to another origin: the cloud account that a sign-on goes to."""
     g.setdefault("form_origins", []).append(origin)
+
+
+def allow_form_chain(url: str) -> None:
+    """Let a form post to `url`, which may redirect: browsers hold the whole chain to the policy of the page with the
+    form, and an identity provider may lead on to hosts that nobody has told us. So every address of its scheme counts.
+    """
+    allow_form_to(origin_of(url))
+    allow_form_to(f"{urlsplit(url).scheme}:")
 
 
 def setup_headers(app: Flask, settings: Settings) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from portal.core import clock
 from portal.core.database import Database
-from portal.core.federation.models import SignInAttempt
+from portal.core.federation.models import PendingLogout, PendingSignIn, SeenAssertion, SignInAttempt
 from portal.core.forgetting import Forgotten, any_before, delete_before
 from portal.core.push.models import ScimRequest
 from portal.settings import Settings
@@ -33,6 +33,9 @@ class Housekeeping:
             for table, days in (
                 (ScimRequest, self._settings.scim_log_days),
                 (SignInAttempt, self._settings.sign_in_log_days),
+                (PendingSignIn, 0),
+                (PendingLogout, 0),
+                (SeenAssertion, 0),
             )
         )
 

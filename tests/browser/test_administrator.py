@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.request import urlopen
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -31,6 +35,43 @@ def test_a_wrong_password_of_an_administrator_is_refused_plainly(page: Page, sit
     page.get_by_label("Password").fill("not this one")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_be_focused()
+
+
+def test_an_idp_that_takes_posts_may_lead_on_to_another_host(console: Page, site: Site, watch: Watch) -> None:
+    """The browser holds what follows a form to the policy of our page."""
+
+    class Idp(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(303)
+            self.send_header("Location", f"http://127.0.0.1:{elsewhere.server_port}/sign-in")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<title>Sign in</title><link rel=icon href=data:,><h1>Who are you?</h1>")
+
+    with urlopen(f"{site.idp_url}/metadata") as answer:
+        metadata = answer.read().replace(b"bindings:HTTP-Redirect", b"bindings:HTTP-POST")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Idp) as idp, ThreadingHTTPServer(("127.0.0.1", 0), Idp) as elsewhere:
+        for server in (idp, elsewhere):
+            watch.origins.append(f"http://127.0.0.1:{server.server_port}")
+            Thread(target=server.serve_forever, daemon=True).start()
+        console.goto(f"{site.url}/console/sso/identity-provider")
+        there = metadata.replace(f"{site.idp_url}/sso".encode(), f"http://127.0.0.1:{idp.server_port}/sso".encode())
+        console.get_by_label("Metadata").set_input_files(
+            {"name": "idp.xml", "mimeType": "application/xml", "buffer": there}
+        )
+        console.get_by_role("button", name="Preview").click()
+        console.get_by_role("button", name="Keep and test").click()
+        console.get_by_role("button", name="Test sign-in").click()
+        console.get_by_role("button", name="Continue to the identity provider").click()
+        expect(console.get_by_role("heading", name="Who are you?")).to_be_visible()
+        console.goto(f"{site.url}/console/sso/offer")
+        console.get_by_role("button", name="Discard").click()
+        for server in (idp, elsewhere):
+            server.shutdown()
 
 
 def test_ic_13_a_grant_in_three_steps_is_in_the_employees_portal_when_its_tasks_have_settled(

@@ -6,9 +6,10 @@ import pytest
 from flask import Flask
 
 from portal.core.directory.models import User
+from portal.core.federation.models import PendingSignIn
 from tests.support.browser import Browser
 from tests.support.make import Make
-from tests.support.sign_ins import is_signed_in, last_event
+from tests.support.sign_ins import count, is_signed_in, last_event
 from tests.support.sso import Sso
 
 
@@ -75,13 +76,23 @@ def test_an_idp_that_takes_only_posts_gets_a_form(browser: Browser, sso: Sso, al
     assert form is not None
     assert form["action"] == sso.idp.sso_url
     assert {field["name"] for field in form.find_all("input")} == {"SAMLRequest", "RelayState"}
-    assert "https://idp.example.test" in browser.response.headers["Content-Security-Policy"]
+    assert "form-action 'self' https://idp.example.test https:;" in browser.response.headers["Content-Security-Policy"]
 
 
 def test_two_tabs_can_sign_in_at_the_same_time(browser: Browser, sso: Sso, alice: User) -> None:
     first, second = sso.begin(browser), sso.begin(browser)
     assert sso.post(browser, sso.answer(first, "alice")).status_code == 303
     assert sso.post(browser, sso.answer(second, "alice")).status_code == 303
+
+
+@pytest.mark.parametrize("kind", ["image", "script", "iframe", "empty"])
+def test_what_another_page_loads_begins_no_sign_in(browser: Browser, make: Make, sso: Sso, kind: str) -> None:
+    response = browser.client.get("/saml/acme/login", headers={"Sec-Fetch-Dest": kind, "Sec-Fetch-Site": "cross-site"})
+    assert response.status_code == 400
+    assert "portal_sign_in" not in str(response.headers)
+    assert count(make, PendingSignIn) == 0
+    assert browser.client.get("/saml/acme/login", headers={"Sec-Fetch-Dest": "document"}).status_code == 302
+    assert count(make, PendingSignIn) == 1
 
 
 def test_an_unknown_space_is_not_found(browser: Browser, sso: Sso) -> None:

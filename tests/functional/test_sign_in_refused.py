@@ -10,7 +10,9 @@ import pytest
 from flask import Flask
 
 from portal.core import clock
+from portal.core.audit import AuditEvent
 from portal.core.directory.models import User
+from portal.core.federation import attempts
 from portal.core.federation.models import PendingSignIn, SignIn, SignInAttempt
 from portal.settings import Settings
 from tests.support.browser import Browser
@@ -84,6 +86,46 @@ def test_what_a_stranger_posts_unasked_is_told_by_the_log_only(
     before = refusals_counted(browser, "signature")
     assert_untold(sso.post(browser, sso.answer(sso.begin(browser), "alice", key=FOREIGN, **lies)), make)
     assert refusals_counted(browser, "signature") == before + 1
+
+
+def test_little_is_kept_of_what_no_trusted_signature_stands_for(
+    browser: Browser, make: Make, sso: Sso, alice: User
+) -> None:
+    lies: dict[str, Any] = {"audience": "x" * 900, "attributes": {f"a{number}": ["x" * 400] for number in range(150)}}
+    genuine = assert_refused(sso.post(browser, sso.answer(sso.begin(browser), "alice", **lies)), make, sso, "audience")
+    assert len(genuine.response) > 60_000
+    forged = assert_refused(
+        sso.post(browser, sso.answer(sso.begin(browser), "alice", key=FOREIGN, **lies)), make, sso, "audience"
+    )
+    assert 2_000 < len(forged.response) < 2_200
+    assert "no trusted signature" in forged.response
+    assert len(forged.checks) < 4_000
+
+
+def test_strangers_fill_nothing_and_hide_nobody(
+    browser: Browser, make: Make, sso: Sso, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "STRANGERS_PER_HOUR", 3)
+    now = clock.now()
+    later = now.replace(minute=20, second=0, microsecond=0) + timedelta(hours=1)
+    beta = Sso(make, "beta")
+
+    def send(one: Sso, **lies: Any) -> Any:
+        return one.post(browser, one.answer(one.begin(browser), "alice", **lies))
+
+    with clock.shifted(later - now):
+        for _each in range(3):
+            assert_refused(send(sso, key=FOREIGN), make, sso, "expired")
+        notice = assert_refused(send(sso, key=FOREIGN), make, sso, "too-many")
+        assert (notice.response, notice.checks) == ("", "[]")
+        before, events = refusals_counted(browser, "expired"), count(make, AuditEvent)
+        assert send(sso, key=FOREIGN).status_code == 403
+        assert (count(make, SignInAttempt), count(make, AuditEvent)) == (4, events)
+        assert refusals_counted(browser, "expired") == before + 1
+        assert_refused(send(sso), make, sso, "expired")
+        assert_refused(send(beta, key=FOREIGN), make, beta, "expired")
+    with clock.shifted(later - now + timedelta(hours=1)):
+        assert_refused(send(sso, key=FOREIGN), make, sso, "expired")
 
 
 def _nothing(form: dict[str, Any]) -> dict[str, Any]:

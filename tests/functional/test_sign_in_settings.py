@@ -195,7 +195,7 @@ def test_while_scim_is_on_only_the_push_makes_users(browser: Browser, make: Make
 def test_a_session_whose_names_are_too_long_to_keep_begins_all_the_same(
     browser: Browser, make: Make, sso: Sso, alice: User
 ) -> None:
-    long = setting("AuthnStatement", "SessionIndex", "x" * 300)
+    long = setting("NameID", "NameQualifier", "x" * 1025)
     assert sso.post(browser, sso.answer(sso.begin(browser), "alice", edit=long)).status_code == 303
     assert is_signed_in(browser)
     assert sessions_of(make)[0].name_id is None

@@ -39,7 +39,7 @@ def test_the_idp_can_start_where_that_is_chosen(browser: Browser, make: Make, ss
     assert "alice" in browser.text
     assert (last_event(make).result, last_event(make).actor_name) == ("accepted", "alice")
     assert (last_attempt(make).accepted, last_attempt(make).user_name) == (True, "alice")
-    assert browser.client.get_cookie("portal_arrival", path="/saml/acme") is None
+    assert browser.client.get_cookie("portal_arrival") is None
     sso.choose()
     assert_refused(sso.post(browser, sso.unasked("alice")), make, sso, "unsolicited")
 
@@ -78,6 +78,36 @@ def test_who_stays_ends_the_session_that_came(browser: Browser, make: Make, sso:
     assert last_event(make, "user.sign_out").actor_name == "alice"
 
 
+def test_signing_out_ends_the_session_that_waits_for_the_answer(browser: Browser, make: Make, sso: Sso) -> None:
+    sso.sign_in(browser, "bob")
+    arrive(browser, sso, "alice")
+    browser.open("/home").click("Sign out")
+    assert sessions_of(make) == []
+    assert browser.client.get_cookie("portal_arrival") is None
+    assert browser.open("/saml/acme/arrive").url.startswith("/login/acme")
+
+
+@pytest.mark.parametrize("button", ["Continue as alice", "Do not sign in"])
+def test_what_was_asked_once_is_asked_until_it_is_answered(browser: Browser, make: Make, sso: Sso, button: str) -> None:
+    sso.sign_in(browser, "bob")
+    arrive(browser, sso, "alice")
+    browser.client.delete_cookie("portal_employee")
+    for _each in range(2):
+        browser.open("/saml/acme/arrive")
+        assert browser.title.startswith("Continue as alice?")
+        assert not is_signed_in(browser)
+    browser.open("/saml/acme/arrive").click(button)
+    assert is_signed_in(browser) is (button == "Continue as alice")
+    assert browser.open("/saml/acme/arrive?next=/home").url.startswith("/login/acme") or is_signed_in(browser)
+
+
+def test_who_arrives_late_is_asked(browser: Browser, sso: Sso) -> None:
+    sso.post(browser, sso.unasked("alice"))
+    with clock.shifted(timedelta(seconds=61)):
+        assert browser.open("/saml/acme/arrive").title.startswith("Continue as alice?")
+    assert not is_signed_in(browser)
+
+
 def test_the_answer_to_the_question_needs_the_form_of_our_page(browser: Browser, make: Make, sso: Sso) -> None:
     sso.sign_in(browser, "bob")
     arrive(browser, sso, "alice")
@@ -90,11 +120,11 @@ def test_nobody_arrives_without_the_cookie_or_in_another_space(
 ) -> None:
     assert browser.open("/saml/acme/arrive").url.startswith("/login/acme")
     response = sso.post(browser, sso.unasked("alice"))
-    token = browser.client.get_cookie("portal_arrival", path="/saml/acme")
+    token = browser.client.get_cookie("portal_arrival")
     assert response.location == "/saml/acme/arrive?next=/home"
     assert token is not None
     beta, other = Sso(make, "beta"), Browser(app)
-    other.client.set_cookie("portal_arrival", token.value, path="/saml/beta")
+    other.client.set_cookie("portal_arrival", token.value)
     assert other.open(f"/saml/{beta.name}/arrive").url.startswith("/login/beta")
     assert not is_signed_in(other)
     assert "alice" in browser.open("/saml/acme/arrive").text

@@ -17,6 +17,7 @@ from portal.settings import Settings
 from tests.support import saml_logout
 from tests.support.browser import Browser, query_of
 from tests.support.make import Make
+from tests.support.saml_attack import setting
 from tests.support.saml_idp import TestIdp, key_pair
 from tests.support.saml_logout import MINUTE
 from tests.support.sign_ins import count, is_signed_in, last_event, refusals_counted, sessions_of
@@ -174,6 +175,17 @@ def test_the_idp_ends_the_session_it_names(app: Flask, browser: Browser, make: M
     event = last_event(make, "user.sign_out")
     assert (event.actor_kind, event.actor_name, event.target_name) == ("system", sso.idp.entity_id, "alice")
     assert event.details["sessions"] == 1
+
+
+@pytest.mark.parametrize("length", [257, 1024])
+def test_a_long_index_ends_its_session_as_a_short_one(browser: Browser, make: Make, sso: Sso, length: int) -> None:
+    index = "x" * length
+    form = sso.answer(sso.begin(browser), "alice", edit=setting("AuthnStatement", "SessionIndex", index))
+    assert sso.post(browser, form).status_code == 303
+    assert ask(browser, sso, asking(sso, sessions=("_other",))).status_code == 303
+    assert is_signed_in(browser)
+    assert ask(browser, sso, asking(sso, sessions=(index,))).status_code == 303
+    assert not is_signed_in(browser)
 
 
 def test_without_an_index_it_ends_all_of_the_name_in_this_space(

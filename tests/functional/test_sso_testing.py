@@ -188,7 +188,7 @@ def test_ic_6_requests_by_post_are_tested_too(stage: Stage) -> None:
     stage.trial.keep(stage.trial.idp.metadata().replace("bindings:HTTP-Redirect", "bindings:HTTP-POST"))
     browser.submit("Test sign-in")
     form = browser.page.find("form", action=stage.trial.idp.sso_url)
-    assert "form-action 'self' https://idp.example.test;" in browser.response.headers["Content-Security-Policy"]
+    assert "form-action 'self' https://idp.example.test https:;" in browser.response.headers["Content-Security-Policy"]
     sent = {field["name"]: field["value"] for field in form.find_all("input")}
     response = stage.trial.idp.respond(decoded(sent["SAMLRequest"]).get("ID"), ACS_URL, ENTITY_ID, "alice")
     browser.post("/saml/acme/acs", {"SAMLResponse": response, "RelayState": sent["RelayState"]})

@@ -144,7 +144,7 @@ def test_ic_17_logging_in_posts_a_signed_response_for_the_role(
     assert form["RelayState"] == "https://console.example.test/<x>"
     assert "csrf_token" not in form
     assert browser.response.headers["Cache-Control"] == "no-store"
-    assert "form-action 'self' http://localhost;" in browser.response.headers["Content-Security-Policy"]
+    assert "form-action 'self' http://localhost http:;" in browser.response.headers["Content-Security-Policy"]
     assert browser.page.find("button", string="Continue to production")
     assertion = as_the_account_reads_it(browser, production, form["SAMLResponse"])
     uin, provider = production.uin, access.space.provider_name
@@ -199,7 +199,10 @@ def test_ic_17_an_account_of_another_cloud_gets_what_that_cloud_asks_for(
     browser.open("/home")
     form = log_in(browser, f"/home/accounts/{production.uin}/roles/{configuration.id}/login")
     assert form["action"] == "https://signin.aws.amazon.com/saml"
-    assert "form-action 'self' https://signin.aws.amazon.com" in browser.response.headers["Content-Security-Policy"]
+    assert (
+        "form-action 'self' https://signin.aws.amazon.com https:;"
+        in browser.response.headers["Content-Security-Policy"]
+    )
     provider = parse_identity_provider(browser.client.get("/saml/acme/idp-metadata").get_data())
     cloud = ServiceProvider("urn:amazon:webservices", form["action"])
     assertion = accept_response(cloud, provider, form["SAMLResponse"], request_id=None, now=datetime.now(UTC))

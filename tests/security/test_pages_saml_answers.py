@@ -93,6 +93,8 @@ ATTACKS = {
     "wrong destination": Attack("destination", {"destination": "https://evil.test/?http://localhost/saml/acme/acs"}),
     "expired": Attack("expired", {"now": datetime.now(UTC) - HOUR}),
     "not yet valid": Attack("not-yet-valid", {"now": datetime.now(UTC) + HOUR}),
+    "at the end of all times": Attack("time", tree=setting("Response", "IssueInstant", "9999-12-31T23:59:59Z")),
+    "before all times": Attack("time", {"edit": setting("Assertion", "IssueInstant", "0001-01-01T00:00:00Z")}),
     "no end": Attack("shape", {"edit": without_times}),
     "no conditions": Attack("shape", {"edit": removing("Conditions")}),
     "no audience": Attack("shape", {"edit": removing("AudienceRestriction")}),

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from saml.errors import SamlError
+from saml.judging import accept_response, judge_response
 from tests.support.saml_attack import (
     NOW,
+    REQUEST,
     SP,
+    TRUSTED,
     accept,
     adding,
     refusal,
@@ -116,13 +120,34 @@ def test_an_answer_counts_in_its_time_with_ninety_seconds_of_skew(late: timedelt
         ({"edit": setting("Response", "IssueInstant", "2031-03-04T04:00:00Z")}, "expired"),
         ({"edit": setting("Assertion", "IssueInstant", "2031-03-04T06:00:00Z")}, "not-yet-valid"),
         ({"edit": setting("Conditions", "NotOnOrAfter", "2031-03-04T05:00:00Z")}, "expired"),
-        ({"edit": setting("AuthnStatement", "SessionNotOnOrAfter", "2031-03-04T05:00:00Z")}, "expired"),
+        ({"edit": setting("AuthnStatement", "SessionNotOnOrAfter", "2031-03-04T05:00:00Z")}, "session-over"),
+        ({"edit": setting("AuthnStatement", "SessionNotOnOrAfter", "2031-03-04T05:06:07Z")}, "session-over"),
         ({"edit": setting("SubjectConfirmationData", "NotOnOrAfter", None)}, "shape"),
         ({"edit": setting("SubjectConfirmationData", "NotOnOrAfter", "soon")}, "time"),
         ({"edit": setting("SubjectConfirmationData", "NotOnOrAfter", "2031-03-04T05:10:00+00:00")}, "time"),
         ({"edit": setting("Conditions", "NotBefore", "2031-02-30T05:00:00Z")}, "time"),
         ({"edit": setting("Response", "IssueInstant", "")}, "time"),
+        ({"edit": setting("Response", "IssueInstant", "9999-12-31T23:59:59Z")}, "time"),
+        ({"edit": setting("Assertion", "IssueInstant", "9999-12-31T23:59:59.999Z")}, "time"),
+        ({"edit": setting("Assertion", "IssueInstant", "0001-01-01T00:00:00Z")}, "time"),
+        ({"edit": setting("Conditions", "NotOnOrAfter", "0001-01-01T00:00:00Z")}, "time"),
+        ({"edit": setting("SubjectConfirmationData", "NotOnOrAfter", "9999-12-31T23:59:59Z")}, "time"),
+        ({"edit": setting("AuthnStatement", "SessionNotOnOrAfter", "0001-01-01T00:00:00Z")}, "session-over"),
+        ({"edit_signed": setting("Response", "IssueInstant", "9999-12-31T23:59:59Z")}, "time"),
     ],
 )
 def test_times_are_all_looked_at(tweak: dict[str, Any], reason: str) -> None:
     assert refusal(respond(**tweak)) == reason
+
+
+def test_a_session_ends_later_than_now_and_at_most_with_all_times() -> None:
+    forever = accept(respond(edit=setting("AuthnStatement", "SessionNotOnOrAfter", "9999-12-31T23:59:59Z")))
+    assert forever.session_not_on_or_after is not None
+    assert forever.session_not_on_or_after.year == 9999
+    assert accept(respond(edit=setting("AuthnStatement", "SessionNotOnOrAfter", "2031-03-04T05:06:08Z")))
+
+
+def test_what_no_rule_foresaw_is_a_refusal_too() -> None:
+    with pytest.raises(SamlError, match="cannot be judged: OverflowError"):
+        accept_response(SP, TRUSTED, respond(), request_id=REQUEST, now=NOW, skew=timedelta.max)
+    assert judge_response(SP, TRUSTED, respond(), request_id=REQUEST, now=NOW, skew=timedelta.max).assertion is None

@@ -8,7 +8,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
@@ -198,6 +198,8 @@ def test_what_follows_the_deflated_message_is_refused() -> None:
         ({"now": NOW - timedelta(minutes=12)}, "expired"),
         ({"now": NOW + timedelta(minutes=2)}, "not-yet-valid"),
         ({"not_on_or_after": NOW - timedelta(minutes=2)}, "expired"),
+        ({"now": datetime.max.replace(tzinfo=UTC)}, "time"),
+        ({"now": datetime(1969, 12, 31, tzinfo=UTC)}, "time"),
         ({"name_id": ""}, "name-id"),
         ({"name_id": "ali\u200bce"}, "name-id"),
         ({"name_id": "x" * 257}, "name-id"),

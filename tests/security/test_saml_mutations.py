@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from datetime import UTC, datetime
 
 from hypothesis import given, settings
@@ -40,10 +41,19 @@ PIECES = [
     b"=",
 ]
 
+TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+TIMES = [b"9999-12-31T23:59:59Z", b"0001-01-01T00:00:00Z", b"9999-12-31T23:59:59.999999999Z", b"2031-03-04T24:00:00Z"]
+
 
 @st.composite
 def mutated(draw: st.DrawFn, document: bytes) -> bytes:
-    """`document` with a few places overwritten, cut out or repeated."""
+    """`document` with a few places overwritten, cut out or repeated, and times of it with one of nobody's life."""
+    times = [time.span() for time in TIME.finditer(document)]
+    if times and draw(st.booleans()):
+        start, end = draw(st.sampled_from(times))
+        document = document[:start] + draw(st.sampled_from(TIMES)) + document[end:]
+        if draw(st.booleans()):
+            return document
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(document)))
         end = min(len(document), start + draw(st.integers(0, 40)))

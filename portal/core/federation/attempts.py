@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer
 
+from portal.core import clock
 from portal.core.errors import NotFound
 from portal.core.federation.models import SignInAttempt, SignInPurpose
 from portal.core.space.models import Space
@@ -21,7 +22,13 @@ _LENGTHS = {
     "user_agent": 256,
 }  # fmt: skip
 _LIGHT = (defer(SignInAttempt.checks, raiseload=True), defer(SignInAttempt.response, raiseload=True))
-_NEWEST = 500
+
+
+STRANGERS_PER_HOUR = 200
+"""Refusals kept for a space in each hour that anybody could have caused: more tell an administrator nothing more."""
+_OF_STRANGERS = 2048
+_CUT = "[cut, because no trusted signature stands for it]"
+_DETAIL_OF_STRANGERS = 256
 
 
 class CheckRow(NamedTuple):
@@ -49,23 +56,42 @@ def record(
     purpose: SignInPurpose = SignInPurpose.SIGN_IN,
     checks: Iterable[tuple[str, str, str]] = (),
     response: str = "",
+    genuine: bool = True,
     **words: str,
 ) -> SignInAttempt:
     """Keep one. `checks`: code, verdict and detail of each; `response`: to look at, without what could sign in.
 
+    `genuine`: a signature that is trusted here stands for it, or an administrator sent it; otherwise little is kept.
+
     `words`: reason, detail, reference, user_name, idp_entity_id, address, user_agent; what is too long is cut.
     """
+    rows = [CheckRow(*check) for check in checks]
+    if not genuine:
+        rows = [row._replace(detail=row.detail[:_DETAIL_OF_STRANGERS]) for row in rows]
+        response = response if len(response) <= _OF_STRANGERS else f"{response[:_OF_STRANGERS]}\n{_CUT}"
     attempt = SignInAttempt(
         space_id=space.id,
         accepted=accepted,
         purpose=purpose,
-        checks=json.dumps([CheckRow(*check) for check in checks]),
+        genuine=genuine,
+        checks=json.dumps(rows),
         response=storable(response),
         **{name: storable(text)[: _LENGTHS[name]] for name, text in words.items()},
     )
     session.add(attempt)
     session.flush()
     return attempt
+
+
+def of_strangers(session: Session, space: Space) -> int:
+    """How many are kept of this hour that are not genuine; counts no further than is asked about."""
+    hour = clock.now().replace(minute=0, second=0, microsecond=0)
+    kept = (
+        select(SignInAttempt.id)
+        .where(SignInAttempt.space_id == space.id, SignInAttempt.genuine.is_(False), SignInAttempt.at >= hour)
+        .limit(STRANGERS_PER_HOUR + 1)
+    )
+    return session.scalar(select(func.count()).select_from(kept.subquery())) or 0
 
 
 def checks_of(attempt: SignInAttempt) -> list[CheckRow]:
@@ -111,18 +137,12 @@ def get_attempt(session: Session, space: Space, number: int) -> SignInAttempt:
 
 
 def last_test(session: Session, space: Space, *, since: datetime) -> SignInAttempt | None:
-    """The newest test sign-in since then, among the newest attempts only, so that it costs the same at any number."""
-    newest = (
-        select(SignInAttempt.id, SignInAttempt.purpose, SignInAttempt.at)
-        .where(SignInAttempt.space_id == space.id)
+    """The newest test sign-in since then; by the index of purposes, so that it costs the same among any number."""
+    newest = session.scalar(
+        select(SignInAttempt)
+        .where(SignInAttempt.space_id == space.id, SignInAttempt.purpose == SignInPurpose.TEST)
         .order_by(SignInAttempt.id.desc())
-        .limit(_NEWEST)
-        .subquery()
-    )
-    found = (
-        select(newest.c.id)
-        .where(newest.c.purpose == SignInPurpose.TEST, newest.c.at >= since)
-        .order_by(newest.c.id.desc())
         .limit(1)
+        .options(*_LIGHT)
     )
-    return session.scalar(select(SignInAttempt).where(SignInAttempt.id == found.scalar_subquery()).options(*_LIGHT))
+    return newest if newest is not None and newest.at >= since else None

@@ -184,13 +184,16 @@ class PendingLogout(Base):
 class SignInAttempt(Base):
     """What an identity provider answered and how it was judged, kept for some days to be looked at.
 
-    `checks`: JSON, a list of {code, verdict, detail}; `response`: decoded and of no use to sign in with.
+    `checks`: JSON, a list of {code, verdict, detail}; `response`: decoded and of no use to sign in with. `genuine`: no
+    stranger could have sent it.
     """
 
     __tablename__ = "sign_in_attempts"
     __table_args__ = (
         Index("ix_sign_in_attempts_space", "space_id", "id"),
         Index("ix_sign_in_attempts_accepted", "space_id", "accepted", "id"),
+        Index("ix_sign_in_attempts_genuine", "space_id", "genuine", "at"),
+        Index("ix_sign_in_attempts_purpose", "space_id", "purpose", "id"),
         Index("ix_sign_in_attempts_at", "at"),
     )
 
@@ -199,6 +202,7 @@ class SignInAttempt(Base):
     at: Mapped[datetime] = mapped_column(default=clock.now)
     purpose: Mapped[SignInPurpose] = mapped_column(String(8), default=SignInPurpose.SIGN_IN)
     accepted: Mapped[bool]
+    genuine: Mapped[bool] = mapped_column(default=True)
     reason: Mapped[str] = mapped_column(String(64), default="")
     detail: Mapped[str] = mapped_column(String(1024), default="")
     reference: Mapped[str] = mapped_column(String(64), default="", index=True)
@@ -249,4 +253,4 @@ class SignIn(Base):
     name_id_format: Mapped[str | None] = mapped_column(String(256))
     name_qualifier: Mapped[str | None] = mapped_column(String(1024))
     sp_name_qualifier: Mapped[str | None] = mapped_column(String(1024))
-    session_index: Mapped[str | None] = mapped_column(String(256))
+    session_index: Mapped[str | None] = mapped_column(String(1024))

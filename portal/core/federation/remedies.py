@@ -149,10 +149,10 @@ REMEDIES = {
     ),
     "not-before": Remedy(_CLOCK, (Value.CLOCK,)),
     "not-on-or-after": Remedy(_CLOCK, (Value.CLOCK,)),
-    "time": Remedy("A time in the answer cannot be read. It must be UTC, written as 2026-01-31T12:00:00Z."),
+    "time": Remedy("A time in the answer cannot be read. It must be UTC, of our age, written as 2026-01-31T12:00:00Z."),
     "session": Remedy(
-        "The session at the identity provider was over when it answered. Sign out there and sign in again; if that "
-        "does not help, lengthen the session (SessionNotOnOrAfter).",
+        "The session at the identity provider was over when its answer came. Sign out there and sign in again; if that "
+        "does not help, lengthen the session (SessionNotOnOrAfter), and compare the time there with the time here.",
         (Value.CLOCK,),
     ),
     "authentication": Remedy(
@@ -219,6 +219,11 @@ REMEDIES = {
         "judged. Test what is there now.",
         place=Place.SSO,
     ),
+    "too-many": Remedy(
+        "Somebody sends answers that this identity provider did not sign, more in an hour than are kept. This one and "
+        "the others up to the next full hour are in the log of the server only: look there at the addresses that they "
+        "come from. Sign-ins that the identity provider signed are not touched by it."
+    ),
     "replayed": Remedy(
         "The same assertion came a second time: the page was reloaded, or somebody repeats what was sent before. "
         "If it happens often, look at who sends it."
@@ -226,7 +231,12 @@ REMEDIES = {
 }
 _OTHERWISE = Remedy("What was found and the response below say what was wrong.")
 _FOR_SEVERAL_REASONS = frozenset({"document", "status", "shape", "decryption", "signed", "user"})
-_OF_REASON = {"expired": "not-on-or-after", "not-yet-valid": "not-before", "form": "encoding"}
+_OF_REASON = {
+    "expired": "not-on-or-after",
+    "not-yet-valid": "not-before",
+    "session-over": "session",
+    "form": "encoding",
+}
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ _NAMES = {
     "name_id_format": 256,
     "name_qualifier": 1024,
     "sp_name_qualifier": 1024,
-    "session_index": 256,
+    "session_index": 1024,
 }
 """How an identity provider calls a person and session, and what the columns hold."""
 
@@ -74,8 +74,11 @@ class Vouched:
 
     @property
     def names(self) -> dict[str, Any]:
-        """The columns of SignIn. What is too long for one is not kept: that session then ends here only."""
+        """The columns of SignIn. A session index that is too long is not kept: a logout by name still ends the session.
+        Where another is too long none is kept, and the session ends here only."""
         names = {name: getattr(self, name) for name in _NAMES}
+        if len(self.session_index or "") > _NAMES["session_index"]:
+            names["session_index"] = None
         fits = all(len(names[name] or "") <= longest for name, longest in _NAMES.items())
         return {"idp_entity_id": self.idp_entity_id, **names} if fits and self.name_id else {}
 

@@ -67,6 +67,7 @@ def upgrade() -> None:
         sa.Column("at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("purpose", sa.String(length=8), nullable=False),
         sa.Column("accepted", sa.Boolean(), nullable=False),
+        sa.Column("genuine", sa.Boolean(), nullable=False),
         sa.Column("reason", sa.String(length=64), nullable=False),
         sa.Column("detail", sa.String(length=1024), nullable=False),
         sa.Column("reference", sa.String(length=64), nullable=False),
@@ -82,6 +83,8 @@ def upgrade() -> None:
     with op.batch_alter_table("sign_in_attempts", schema=None) as batch_op:
         batch_op.create_index("ix_sign_in_attempts_accepted", ["space_id", "accepted", "id"], unique=False)
         batch_op.create_index("ix_sign_in_attempts_at", ["at"], unique=False)
+        batch_op.create_index("ix_sign_in_attempts_genuine", ["space_id", "genuine", "at"], unique=False)
+        batch_op.create_index("ix_sign_in_attempts_purpose", ["space_id", "purpose", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_sign_in_attempts_reference"), ["reference"], unique=False)
         batch_op.create_index("ix_sign_in_attempts_space", ["space_id", "id"], unique=False)
 
@@ -112,7 +115,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("name_id_format", sa.String(length=256), nullable=True))
         batch_op.add_column(sa.Column("name_qualifier", sa.String(length=1024), nullable=True))
         batch_op.add_column(sa.Column("sp_name_qualifier", sa.String(length=1024), nullable=True))
-        batch_op.add_column(sa.Column("session_index", sa.String(length=256), nullable=True))
+        batch_op.add_column(sa.Column("session_index", sa.String(length=1024), nullable=True))
         batch_op.create_index(batch_op.f("ix_sign_ins_name_id"), ["name_id"], unique=False)
 
     # ### end Alembic commands ###
@@ -153,6 +156,8 @@ def downgrade() -> None:
     with op.batch_alter_table("sign_in_attempts", schema=None) as batch_op:
         batch_op.drop_index("ix_sign_in_attempts_space")
         batch_op.drop_index(batch_op.f("ix_sign_in_attempts_reference"))
+        batch_op.drop_index("ix_sign_in_attempts_purpose")
+        batch_op.drop_index("ix_sign_in_attempts_genuine")
         batch_op.drop_index("ix_sign_in_attempts_at")
         batch_op.drop_index("ix_sign_in_attempts_accepted")
 

@@ -16,7 +16,7 @@ from portal.core.audit import AuditEvent
 from portal.core.errors import Conflict, Invalid, LimitReached, NotFound, Stale
 from portal.core.federation import attempts, identity_provider, offers
 from portal.core.federation.identity_provider import TrustedIdentityProvider
-from portal.core.federation.models import SignInPurpose, TrustSource
+from portal.core.federation.models import SignInAttempt, SignInPurpose, TrustSource
 from portal.core.space.models import Space
 from portal.trust import as_offered, from_metadata
 from tests.support.make import Make
@@ -126,7 +126,8 @@ def test_the_last_test_is_found_among_sign_ins(session: Session, space: Space) -
     assert attempts.last_test(session, space, since=since) is None
     attempts.record(session, space=space, accepted=False, purpose=SignInPurpose.TEST)
     last = attempts.record(session, space=space, accepted=True, purpose=SignInPurpose.TEST)
-    attempts.record(session, space=space, accepted=True)
+    for _each in range(510):
+        session.add(SignInAttempt(space_id=space.id, accepted=False))
     found = attempts.last_test(session, space, since=since)
     assert found is not None
     assert found.id == last.id

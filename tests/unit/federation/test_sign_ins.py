@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -70,6 +71,14 @@ def test_of_many_answers_at_the_same_moment_one_finds_the_request(database: Data
 
     with ThreadPoolExecutor(8) as threads:
         assert sum(threads.map(take, range(8))) == 1
+
+
+def test_an_index_that_does_not_fit_costs_the_index_and_not_the_name() -> None:
+    vouched = Vouched("alice", "_a", clock.now(), "https://idp.example.test", "alice", session_index="x" * 1024)
+    assert vouched.names["session_index"] == "x" * 1024
+    longer = replace(vouched, session_index="x" * 1025).names
+    assert (longer["name_id"], longer["session_index"]) == ("alice", None)
+    assert replace(vouched, name_qualifier="x" * 1025).names == {}
 
 
 def test_a_session_that_begins_while_its_user_is_disabled_ends_too(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import product
 
 import pytest
 from sqlalchemy import select
@@ -10,6 +11,7 @@ from sqlalchemy import select
 from portal.core import clock
 from portal.core.database import Database
 from portal.core.federation import attempts
+from portal.core.federation.models import PendingLogout, PendingSignIn, SeenAssertion
 from portal.core.push import requests
 from portal.core.push.models import ScimRequest
 from portal.settings import Settings
@@ -59,7 +61,7 @@ def test_lines_older_than_the_setting_go_in_chunks_and_once_an_hour(
 def test_nothing_to_forget_takes_no_write_lock(database: Database, settings: Settings) -> None:
     with statements(database) as seen:
         assert Housekeeping(database, settings).run_if_due() == 0
-    assert len(seen) == 2  # one question for each log
+    assert len(seen) == 5  # one question for each table
 
 
 def test_recent_sign_ins_are_forgotten_by_their_own_setting(make: Make, database: Database, settings: Settings) -> None:
@@ -73,6 +75,29 @@ def test_recent_sign_ins_are_forgotten_by_their_own_setting(make: Make, database
 
     with database.transaction(write=False) as session:
         assert [row.user_name for row in attempts.attempts_of_space(session, space).rows] == ["1"]
+
+
+def test_what_expired_is_forgotten_in_every_space(
+    make: Make, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "CHUNK", 2)
+    idp = {"idp_entity_id": "", "relay_token": ""}
+    spaces = [make.space("acme"), make.space("beta")]
+    with make.transaction() as session:
+        for space, minutes in product(spaces, (-2, -1, 5)):
+            common = {"space_id": space.id, "expires_at": clock.now() + timedelta(minutes=minutes)}
+            session.add(SeenAssertion(assertion_id=f"_same{minutes}", **common))
+            request_id = f"_{space.name}{minutes}"
+            session.add(PendingSignIn(request_id=request_id, binding_hash="", target="", **idp, **common))
+            session.add(PendingLogout(request_id=request_id, **idp, **common))
+
+    assert Housekeeping(database, settings).run_if_due() == 3 * 4
+
+    with database.transaction(write=False) as session:
+        for table in (SeenAssertion, PendingSignIn, PendingLogout):
+            left = session.scalars(select(table)).all()
+            assert {row.space_id for row in left if row.expires_at > clock.now()} == {space.id for space in spaces}
+            assert len(left) == 2
 
 
 def test_it_stops_between_two_chunks(log: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
