@@ -191,7 +191,9 @@ def test_a_refused_change_is_audited(scim: ScimClient, database: Database) -> No
         assert "ann" in event.reason
 
 
-@pytest.mark.parametrize("path", ["/scim", "/scim/", "/scim/v1/Users", "/scim/v2", "/scim/v2/Nothing", "/scim/v2/Users/x/y"])
+@pytest.mark.parametrize(
+    "path", ["/scim", "/scim/", "/scim/v1/Users", "/scim/v2", "/scim/v2/Nothing", "/scim/v2/Users/x/y"]
+)
 def test_errors_below_scim_are_always_those_of_scim(app: Flask, space: Space, path: str) -> None:
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"):
         for headers in ({}, {"Accept": "text/html", "Authorization": "Basic YTpi"}):
