@@ -17,6 +17,7 @@ from portal.core.database import Database
 from portal.core.errors import Error
 from portal.core.federation import refreshes
 from portal.core.federation.identity_provider import TrustedIdentityProvider
+from portal.core.federation.refreshes import Settled
 from portal.fetching import Fetcher, from_settings
 from portal.settings import Settings
 from portal.trust import from_address, from_metadata, trusted_certificates
@@ -27,9 +28,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """`problem`: why nothing was read; else whether anything `changed`."""
+    """`problem`: why nothing was read; else what came of it."""
 
-    changed: bool = False
+    settled: Settled = Settled.UNCHANGED
     problem: str = ""
 
 
@@ -53,7 +54,7 @@ def refresh(database: Database, fetcher: Fetcher, space_id: str, *, actor: Actor
         found = from_address(document, url=turn.url, signed_by=turn.signed_by)
         with database.transaction() as session:
             again_at = next_time(document, clock.now())
-            return Outcome(changed=refreshes.settle(session, actor, turn=turn, read=found, again_at=again_at))
+            return Outcome(refreshes.settle(session, actor, turn=turn, read=found, again_at=again_at))
     except Error as error:
         problem = error.message
     except Exception:

@@ -71,6 +71,19 @@ def test_the_settings_are_chosen_kept_and_audited(browser: Browser, make: Make, 
     assert audited(make, "sso.choose") == ["sso.choose_settings"] * 2
 
 
+def test_an_older_page_does_not_turn_a_change_back(browser: Browser, make: Make, space: Space) -> None:
+    browser.open("/console/sso/settings")
+    older, url = browser.page, browser.url
+    browser.submit("Save", force_authn=True)
+    browser.page, browser.url = older, url
+    browser.submit("Save", idp_initiated=True, status=400)
+    assert "Somebody else changed the settings" in browser.text
+    assert browser.page.find(attrs={"name": "force_authn"}).has_attr("checked")
+    assert chosen(make, space) == Choices(force_authn=True)
+    browser.submit("Save", idp_initiated=True)
+    assert chosen(make, space) == Choices(force_authn=True, idp_initiated=True)
+
+
 def test_an_attribute_needs_its_name(browser: Browser, make: Make, space: Space) -> None:
     browser.open("/console/sso/settings").submit("Save", name_from="attribute", status=400)
     assert "Say which attribute" in browser.page.find("p", class_="error").get_text()

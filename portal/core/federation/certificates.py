@@ -67,12 +67,15 @@ def get_certificate(session: Session, space: Space, certificate_id: str) -> Iden
 
 
 def remove(session: Session, actor: Actor, *, space: Space, certificate: IdentityProviderCertificate) -> None:
-    """What it signs is refused from now on. Conflict for the last one: nobody could sign in any more."""
+    """What it signs is refused from now on, and the test that passed says nothing any more: it may have been this one.
+
+    Conflict for the last one: nobody could sign in any more.
+    """
     row = _locked(session, space)
     if not others(session, space, certificate):
         raise Conflict("This is the last certificate; add the new one first.")
     session.delete(certificate)
-    row.updated_at = clock.now()
+    row.updated_at, row.tested_at = clock.now(), None
     session.flush()
     _record(session, actor, "sso.remove_certificate", space, certificate)
 
