@@ -41,7 +41,8 @@ def add(session: Session, actor: Actor, *, space: Space, certificates: Sequence[
         if certificate.fingerprint in known:
             raise Conflict(f"The certificate {certificate.fingerprint} is trusted already.", field="certificate")
         if certificate.not_after <= clock.now():
-            raise Invalid(f"The certificate expired on {certificate.not_after:%Y-%m-%d}.", field="certificate")
+            words = f"The certificate expired on {certificate.not_after:%Y-%m-%d}. Expired ones are not added."
+            raise Invalid(words, field="certificate")
     limits.check("idp_certificates_per_space", len(known) + len(certificates), what="IdP certificates per space")
     for certificate in certificates:
         session.add(
