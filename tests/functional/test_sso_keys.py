@@ -149,8 +149,25 @@ def test_a_step_out_of_turn_is_refused(browser: Browser, make: Make, space: Spac
     browser.click("Make a key")
     before = published(make, space)
     browser.page = make_a_key
-    browser.click("Make a key", status=409)
+    browser.click("Make a key", status=412)
     assert published(make, space) == before
+
+    browser.open("/console/sso/keys").click("Remove the key")
+    remove_it = browser.page, browser.url
+    browser.open("/console/sso/keys").click("Publish a new key")
+    remove_the_new_one = browser.page, browser.url
+    browser.click("Use the new key")
+    before = published(make, space)
+    browser.page, browser.url = remove_the_new_one
+    browser.click("Remove the new key", status=412)
+    assert published(make, space) == before
+    browser.open("/console/sso/keys").click("Remove the old key")
+    browser.page, browser.url = remove_it
+    browser.submit("Remove the key", status=400)
+    assert "gone on since this page was loaded" in browser.text
+    assert published(make, space) == before[:1]
+    browser.submit("Remove the key")
+    assert published(make, space) == []
 
 
 def test_the_key_warns_before_it_expires(browser: Browser, make: Make, space: Space) -> None:

@@ -23,7 +23,7 @@ from portal.core.access.queries import roll_over as queries
 from portal.core.access.rows import ProviderRow
 from portal.core.access.tasks import enqueue, new_batch, requeue
 from portal.core.actor import Actor
-from portal.core.errors import Conflict, NotFound, Stale
+from portal.core.errors import Conflict, NotFound
 from portal.core.federation import saml_keys
 from portal.core.federation.models import KeyStage, KeyUse
 from portal.core.space.models import Space
@@ -33,9 +33,8 @@ _USE = KeyUse.ISSUING
 
 
 def standing(session: Session, space: Space) -> str:
-    """Which key is in which stage, in short: a step that was asked for on sight of another standing is not done."""
-    keys = saml_keys.by_stage(session, space, _USE)
-    return ",".join(f"{stage}:{saml_keys.fingerprint(keys[stage].certificate)[:16]}" for stage in sorted(keys))
+    """See saml_keys.standing."""
+    return saml_keys.standing(session, space, _USE)
 
 
 def wanted(session: Session, space: Space) -> str:
@@ -133,9 +132,7 @@ def left_behind(session: Session, space: Space) -> list[ProviderRow]:
 
 def _lock(session: Session, space: Space, seen: str | None) -> None:
     """One step of one roll-over at a time, and no plan of a task in between (kinds.provider_of)."""
-    session.execute(select(Space.id).where(Space.id == space.id).with_for_update(key_share=True))
-    if seen is not None and seen != standing(session, space):
-        raise Stale("The roll-over has gone on since this page was loaded. Look at it again.")
+    saml_keys.lock(session, space, _USE, seen)
 
 
 def _check_spread(session: Session, space: Space, without: Sequence[int]) -> list[int]:
