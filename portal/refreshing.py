@@ -14,7 +14,7 @@ from typing import IO
 from portal.core import clock
 from portal.core.actor import SYSTEM, Actor
 from portal.core.database import Database
-from portal.core.errors import Error
+from portal.core.errors import Conflict, Error
 from portal.core.federation import refreshes
 from portal.core.federation.identity_provider import TrustedIdentityProvider
 from portal.core.federation.refreshes import Settled
@@ -40,12 +40,16 @@ def read(fetcher: Fetcher, url: str, signed_by: str = "") -> TrustedIdentityProv
 
 
 def refresh(database: Database, fetcher: Fetcher, space_id: str, *, actor: Actor | None = None) -> Outcome | None:
-    """Read the metadata of a space again. None when it is nobody's turn: no address, not due, or another is at it.
+    """Read the metadata of a space again. None without an address, and when it is not due or another is at it.
 
-    With an `actor`, who asks for it, it need not be due; otherwise the system acts.
+    With an `actor`, who asks for it, it need not be due, and that another is at it is a problem to be told; otherwise
+    the system acts.
     """
-    with database.transaction() as session:
-        turn = refreshes.take(session, space_id, now_due=actor is None)
+    try:
+        with database.transaction() as session:
+            turn = refreshes.take(session, space_id, now_due=actor is None)
+    except Conflict as error:
+        return Outcome(problem=error.message)
     if turn is None:
         return None
     actor = actor or replace(SYSTEM, organization_id=turn.space.organization_id)

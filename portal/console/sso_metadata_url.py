@@ -59,7 +59,7 @@ def refresh_metadata() -> Any:
     pause()
     outcome = refreshing.refresh(database, _fetcher(), space().id, actor=actor())
     if outcome is None:
-        flash(_("Nothing was read: there is no address, or the metadata is being read in this moment."), "warn")
+        flash(_("Nothing was read: there is no address."), "warn")
     elif outcome.problem:
         flash(_("The metadata was not read: %(reason)s", reason=outcome.problem), "bad")
     elif outcome.settled is Settled.TRUSTED:

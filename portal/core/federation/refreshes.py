@@ -60,20 +60,32 @@ def due(session: Session) -> list[str]:
 
 
 def take(session: Session, space_id: str, *, now_due: bool = True) -> Turn | None:
-    """None when there is no address, or somebody else was quicker. `now_due=False`: it need not be due."""
+    """None when there is no address, it is not due, or somebody else was quicker.
+
+    `now_due=False`: it need not be due. Conflict then while somebody has the turn: what they read is to count.
+    What is due within the time of a turn looks the same, and is read as soon.
+    """
     row = session.get(IdentityProvider, space_id, populate_existing=True)
     if row is None or row.metadata_url is None:
         return None
     if now_due and (row.refresh_at is None or row.refresh_at > clock.now()):
         return None
     until = clock.now() + _TURN
+    if not now_due and row.refresh_at is not None and clock.now() < row.refresh_at <= until:
+        raise _being_read()
     statement = update(IdentityProvider).where(
         IdentityProvider.space_id == space_id, IdentityProvider.refresh_at.is_not_distinct_from(row.refresh_at)
     )
     taken: Any = session.execute(statement.values(refresh_at=until), execution_options={"synchronize_session": False})
     if not taken.rowcount:
-        return None
+        if now_due:
+            return None
+        raise _being_read()
     return Turn(session.get_one(Space, space_id), row.metadata_url, row.metadata_certificates, until)
+
+
+def _being_read() -> Conflict:
+    return Conflict("It is being read already, or will be within five minutes. Look again then.")
 
 
 def settle(session: Session, actor: Actor, *, turn: Turn, read: TrustedIdentityProvider, again_at: datetime) -> Settled:

@@ -12,6 +12,7 @@ from xmlsec import template
 
 from portal import refreshing
 from portal.core import clock
+from portal.core.actor import SYSTEM
 from portal.core.audit import AuditEvent, Result
 from portal.core.database import Database
 from portal.core.federation import refreshes
@@ -152,6 +153,25 @@ def test_of_many_workers_one_reads(make: Make, database: Database, server: Serve
 
     assert Refreshing(database, server.fetcher(resolve=meanwhile)).run() == 1
     assert len(server.asked) == 1
+
+
+def test_who_asks_while_it_is_being_read_is_told_and_what_is_read_counts(
+    make: Make, database: Database, server: Server, space: Space
+) -> None:
+    publish(server, "second")
+    told = []
+
+    def meanwhile(host: str, port: int) -> list[str]:
+        told.append(refreshing.refresh(database, server.fetcher(), space.id, actor=SYSTEM))
+        return ["127.0.0.1"]
+
+    assert Refreshing(database, server.fetcher(resolve=meanwhile)).run() == 1
+    assert [outcome and outcome.problem for outcome in told] == [
+        "It is being read already, or will be within five minutes. Look again then."
+    ]
+    assert fingerprints(make, space) == {certificate("second").fingerprint}
+    asked = refreshing.refresh(database, server.fetcher(), space.id, actor=SYSTEM)
+    assert asked == refreshing.Outcome(), "nobody reads it any more"
 
 
 def test_a_worker_that_dies_gives_its_turn_up(make: Make, database: Database, server: Server, space: Space) -> None:
