@@ -314,7 +314,7 @@ def test_a_roll_over_of_the_signing_key_step_by_step(settings: Settings, databas
     assert code == 0
     assert output.splitlines()[1].replace("previous", "current") == first[0]
     assert output.splitlines()[-1] == f"failed: {number} shop: No answer."
-    assert "previous" not in run(settings, "saml-key", "retire", "--space", "acme")[1]
+    assert "previous" not in run(settings, "saml-key", "retire", "--space", "acme", "--at-once")[1]
 
 
 @ON_SQLITE

@@ -11,12 +11,13 @@ them in any order does no harm, and an account that gets the identity provider m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from portal.core import audit
+from portal.core import audit, clock
 from portal.core.access.models import DeployedProvider, Task, TaskStatus, TaskType
 from portal.core.access.picking import chunks
 from portal.core.access.queries import roll_over as queries
@@ -29,6 +30,8 @@ from portal.core.federation.models import KeyStage, KeyUse
 from portal.core.space.models import Space
 
 MOST_LEFT_BEHIND = 100
+SETTLED_AFTER = timedelta(minutes=5)
+"""As long as a response is valid (saml.issuing)."""
 _USE = KeyUse.ISSUING
 
 
@@ -93,8 +96,24 @@ def switch(
         )
 
 
-def retire(session: Session, actor: Actor, *, space: Space, seen: str | None = None) -> int:
-    """Take the old certificate out of every account. Raises Conflict when there is no old one, Stale."""
+def settles_at(session: Session, space: Space) -> datetime | None:
+    """Until then accounts may be shown what the old key signed; None when that is over, or nothing was switched."""
+    keys = saml_keys.by_stage(session, space, _USE)
+    if KeyStage.PREVIOUS not in keys:
+        return None
+    settled = keys[KeyStage.PREVIOUS].staged_at + SETTLED_AFTER
+    return settled if settled > clock.now() else None
+
+
+def retire(session: Session, actor: Actor, *, space: Space, at_once: bool = False, seen: str | None = None) -> int:
+    """Take the old certificate out of every account. Raises Conflict when there is no old one, and shortly after the
+    switch unless it must go `at_once`; Stale."""
+    _lock(session, space, seen)
+    if not at_once and settles_at(session, space):
+        raise Conflict(
+            "The old key signed until a few minutes ago, and accounts would refuse what it signed. Wait five minutes "
+            "after the switch, or say that the old key is compromised."
+        )
     return _withdraw(session, actor, space, KeyStage.PREVIOUS, "There is no old certificate to take out.", seen)
 
 
