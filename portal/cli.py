@@ -266,7 +266,6 @@ def idp_set(space: str, metadata: IO[bytes] | None, metadata_url: str | None, si
 @_space_option
 def idp_refresh(space: str) -> None:
     """Read the IdP's metadata again from its address, now."""
-    from portal.core.federation.refreshes import Settled
     from portal.core.space.queries import find
     from portal.refreshing import refresh_once
 
@@ -277,12 +276,7 @@ def idp_refresh(space: str) -> None:
     outcome = refresh_once(settings, found.id, actor)
     if outcome is None or outcome.problem:
         _fail(outcome.problem if outcome else f"Space {space} has no metadata by URL.")
-    words = {
-        Settled.UNCHANGED: "Nothing has changed.",
-        Settled.TRUSTED: "What changed is trusted now.",
-        Settled.WAITS: "The login address has changed. The new data waits in the console to be tested and trusted.",
-    }
-    click.echo(words[outcome.settled])
+    click.echo(outcome.words)
 
 
 @main.group()

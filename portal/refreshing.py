@@ -25,6 +25,12 @@ from saml.freshness import read_again_by
 
 log = logging.getLogger(__name__)
 
+_WORDS = {
+    Settled.UNCHANGED: "Nothing has changed.",
+    Settled.TRUSTED: "What changed is trusted now.",
+    Settled.WAITS: "The login address has changed. The new data waits in the console to be tested and trusted.",
+}
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -32,6 +38,11 @@ class Outcome:
 
     settled: Settled = Settled.UNCHANGED
     problem: str = ""
+
+    @property
+    def words(self) -> str:
+        """For a command."""
+        return self.problem or _WORDS[self.settled]
 
 
 def read(fetcher: Fetcher, url: str, signed_by: str = "") -> TrustedIdentityProvider:

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.core.actor import Actor
+from portal.core.database import undone
 from portal.core.directory import counts, users
 from portal.core.directory.models import User
 from portal.core.errors import Invalid
@@ -55,13 +56,11 @@ def _tried(
     session: Session, actor: Actor, space: Space, name: str, attributes: Mapping[str, tuple[str, ...]]
 ) -> Candidate:
     """Created as at a sign-in, and taken back: nothing else knows every rule and limit."""
-    trial = session.begin_nested()
     try:
-        joining.create(session, actor, space=space, user_name=name, attributes=attributes)
+        with undone(session):
+            joining.create(session, actor, space=space, user_name=name, attributes=attributes)
     except joining.NotCreated as error:
         return Candidate(name, "not-created", f"{name}: {error}")
-    finally:
-        trial.rollback()
     return Candidate(name, "", f"{name} would be created at the first sign-in")
 
 
