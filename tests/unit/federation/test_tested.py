@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -156,4 +155,4 @@ def test_of_two_who_bring_the_first_data_at_once_one_is_told(make: Make, space: 
     told = meet(make.database, lambda session: offer(session, provider(FIRST)), second)
     assert isinstance(told, Stale)
     with make.transaction() as session:
-        assert offers.waits(session, space, replace(provider(FIRST)))
+        assert offers.waits(session, space, provider(FIRST))
