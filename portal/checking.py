@@ -80,7 +80,8 @@ def _expiry_faults(session: Session) -> list[str]:
         ).all()
         if space.sso_enabled and ends and all(end < now for end in ends):
             found.append(
-                f"Space {space.name}: every certificate of the identity provider has expired; nobody can sign in."
+                f"Space {space.name}: every certificate of the identity provider has expired. Sign-ins are still "
+                "accepted, but the identity provider may refuse to sign with them: let it make a new one, and add that."
             )
         if any(key.stage == KeyStage.CURRENT and key.not_after < now for key in signing.keys(session, space)):
             found.append(

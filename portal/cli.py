@@ -276,7 +276,7 @@ def idp_refresh(space: str) -> None:
     outcome = refresh_once(settings, found.id, actor)
     if outcome is None or outcome.problem:
         _fail(outcome.problem if outcome else f"Space {space} has no metadata by URL.")
-    click.echo("What changed is trusted now." if outcome.changed else "Nothing has changed.")
+    click.echo(outcome.words)
 
 
 @main.group()
@@ -344,7 +344,8 @@ def scim_credential_create(space: str, days: int, oauth: bool, token_minutes: in
 @click.argument("step", type=click.Choice(["show", "introduce", "switch", "retire", "give-up", "retry"]))
 @_space_option
 @click.option("--without", multiple=True, type=int, help="With switch: an account that may stay behind (its number).")
-def saml_key(step: str, space: str, without: tuple[int, ...]) -> None:
+@click.option("--at-once", is_flag=True, help="With retire: shortly after the switch, too (a compromised key).")
+def saml_key(step: str, space: str, without: tuple[int, ...], at_once: bool) -> None:
     """The key that signs log-ins to accounts: show it, or take the next STEP of a roll-over."""
     from portal import signing
     from portal.core.access import roll_over
@@ -359,9 +360,10 @@ def saml_key(step: str, space: str, without: tuple[int, ...]) -> None:
             signing.introduce(session, actor, secret_key=settings.secret_key, **asked)
         elif step == "switch":
             roll_over.switch(session, actor, without=without, **asked)
+        elif step == "retire":
+            roll_over.retire(session, actor, at_once=at_once, **asked)
         elif step != "show":
             verbs: dict[str, Any] = {
-                "retire": roll_over.retire,
                 "give-up": roll_over.give_up,
                 "retry": roll_over.repeat,
             }

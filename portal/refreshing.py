@@ -14,9 +14,10 @@ from typing import IO
 from portal.core import clock
 from portal.core.actor import SYSTEM, Actor
 from portal.core.database import Database
-from portal.core.errors import Error
+from portal.core.errors import Conflict, Error
 from portal.core.federation import refreshes
 from portal.core.federation.identity_provider import TrustedIdentityProvider
+from portal.core.federation.refreshes import Settled
 from portal.fetching import Fetcher, from_settings
 from portal.settings import Settings
 from portal.trust import from_address, from_metadata, trusted_certificates
@@ -24,13 +25,24 @@ from saml.freshness import read_again_by
 
 log = logging.getLogger(__name__)
 
+_WORDS = {
+    Settled.UNCHANGED: "Nothing has changed.",
+    Settled.TRUSTED: "What changed is trusted now.",
+    Settled.WAITS: "The login address has changed. The new data waits in the console to be tested and trusted.",
+}
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """`problem`: why nothing was read; else whether anything `changed`."""
+    """`problem`: why nothing was read; else what came of it."""
 
-    changed: bool = False
+    settled: Settled = Settled.UNCHANGED
     problem: str = ""
+
+    @property
+    def words(self) -> str:
+        """For a command."""
+        return self.problem or _WORDS[self.settled]
 
 
 def read(fetcher: Fetcher, url: str, signed_by: str = "") -> TrustedIdentityProvider:
@@ -39,12 +51,16 @@ def read(fetcher: Fetcher, url: str, signed_by: str = "") -> TrustedIdentityProv
 
 
 def refresh(database: Database, fetcher: Fetcher, space_id: str, *, actor: Actor | None = None) -> Outcome | None:
-    """Read the metadata of a space again. None when it is nobody's turn: no address, not due, or another is at it.
+    """Read the metadata of a space again. None without an address, and when it is not due or another is at it.
 
-    With an `actor`, who asks for it, it need not be due; otherwise the system acts.
+    With an `actor`, who asks for it, it need not be due, and that another is at it is a problem to be told; otherwise
+    the system acts.
     """
-    with database.transaction() as session:
-        turn = refreshes.take(session, space_id, now_due=actor is None)
+    try:
+        with database.transaction() as session:
+            turn = refreshes.take(session, space_id, now_due=actor is None)
+    except Conflict as error:
+        return Outcome(problem=error.message)
     if turn is None:
         return None
     actor = actor or replace(SYSTEM, organization_id=turn.space.organization_id)
@@ -53,7 +69,7 @@ def refresh(database: Database, fetcher: Fetcher, space_id: str, *, actor: Actor
         found = from_address(document, url=turn.url, signed_by=turn.signed_by)
         with database.transaction() as session:
             again_at = next_time(document, clock.now())
-            return Outcome(changed=refreshes.settle(session, actor, turn=turn, read=found, again_at=again_at))
+            return Outcome(refreshes.settle(session, actor, turn=turn, read=found, again_at=again_at))
     except Error as error:
         problem = error.message
     except Exception:

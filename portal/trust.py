@@ -69,8 +69,8 @@ def _offer(read: Callable[[], IdentityProvider], *, field: str, source: TrustSou
         raise Invalid(error.message, field=error.field or field) from error
     if all(certificate.not_after <= clock.now() for certificate in certificates):
         raise Invalid(
-            f"The certificate expired on {certificates[-1].not_after:%Y-%m-%d}, so no sign-in could be accepted. "
-            "Let the identity provider make a new one.",
+            f"The certificate expired on {max(one.not_after for one in certificates):%Y-%m-%d}. Nothing new is trusted "
+            "with expired certificates only: let the identity provider make another one.",
             field=field,
         )
     return TrustedIdentityProvider(

@@ -11,6 +11,8 @@ from portal.core.directory.models import User
 from portal.core.errors import Invalid
 from portal.core.organization.models import Account
 
+_MARK = 6
+"""Characters of a user's id that tell apart whose names were cut."""
 UNSPECIFIED = "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified"
 PERSISTENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent"
 
@@ -25,10 +27,16 @@ class SessionName:
     longest: int
 
     def of(self, user: User) -> str:
-        """The user name as far as the cloud takes it; the user's id where nothing of it can be read any more."""
+        """The user name as far as the cloud takes it; the user's id where nothing of it can be read any more.
+
+        Who is cut is marked with the end of their id, so that two whose names begin alike are two in the cloud's trail.
+        """
         name = re.sub(f"[^{self.characters}]", "-", user.user_name)
         name = name if re.search("[A-Za-z0-9]", name) else user.id
-        return name[: self.longest].ljust(self.shortest, "-")
+        if len(name) > self.longest:
+            mark = f"-{user.id[-_MARK:]}"
+            name = name[: self.longest - len(mark)] + mark
+        return name.ljust(self.shortest, "-")
 
     def allows(self, name: str) -> bool:
         return bool(re.fullmatch(f"[{self.characters}]{{{self.shortest},{self.longest}}}", name))

@@ -109,7 +109,9 @@ def _steps(of: Space, idp: TrustedIdentityProvider | None, people: dict[str, int
     if idp is not None and not of.sso_enabled:
         steps.append(Step(_("Switch on SSO"), _("Nobody can sign in until then."), sso))
     if expires_soon(idp):
-        text = _("It runs out soon; nobody can sign in after that.")
+        text = _(
+            "It has expired or does so within 30 days. Sign-ins are still accepted; the identity provider may refuse."
+        )
         steps.append(Step(_("Renew the certificate of the identity provider"), text, sso))
     steps += [Step(*wanted) for wanted in sso_maintenance.steps(sso_maintenance.maintenance())]
     if not people["users"]:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from wtforms import StringField
+from wtforms import BooleanField, StringField
 
 from portal import addresses, signing
 from portal.console import blueprint
@@ -23,9 +23,13 @@ from portal.web.transactions import db
 
 
 class StepForm(Form):
-    """Hidden: how the keys stood when the page was made, so that a step is taken once and in its turn."""
+    """Hidden: how the keys stood when the page was made, so that a step is taken once and in its turn.
+
+    `at_once`: the old key shall go although it signed a moment ago.
+    """
 
     standing = StringField()
+    at_once = BooleanField()
 
     @property
     def seen(self) -> str:
@@ -78,7 +82,7 @@ def switch_key() -> Any:
 def retire_key() -> Any:
     form = StepForm()
     if form.validate_on_submit():
-        roll_over.retire(db(), actor(), space=space(), seen=form.seen)
+        roll_over.retire(db(), actor(), space=space(), at_once=form.at_once.data, seen=form.seen)
         flash(_("The old key is deleted. Tasks take its certificate out of the accounts."))
         return redirect(url_for("console.signing_key"), 303)
     return _step_page("retire")
@@ -121,6 +125,7 @@ def _step_page(step: str) -> str:
         spread=spread,
         failed=roll_over.left_behind(db(), space()) if step == "switch" and spread.failed else [],
         most=roll_over.MOST_LEFT_BEHIND,
+        settles_at=roll_over.settles_at(db(), space()) if step == "retire" else None,
     )
 
 

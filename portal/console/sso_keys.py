@@ -10,12 +10,12 @@ from flask_babel import gettext as _
 from portal import addresses
 from portal.console import blueprint
 from portal.console.scope import actor, space
+from portal.console.signing_key import StepForm
 from portal.core import clock
 from portal.core.errors import Invalid, NotFound
 from portal.core.federation import saml_keys, sp_keys
 from portal.core.federation.certificates import EXPIRY_WARNING
 from portal.core.federation.models import KeyStage, SamlKey
-from portal.web.forms import Form
 from portal.web.permissions import Permission, requires
 from portal.web.transactions import db
 from saml.keys import make_key_pair, read_certificate
@@ -32,6 +32,7 @@ def sso_keys() -> str:
         space=space(),
         keys=[(keys[stage], read_certificate(keys[stage].certificate)) for stage in ORDER if stage in keys],
         stages=set(keys),
+        standing=sp_keys.standing(db(), space()),
         metadata_url=addresses.service_provider(current_app.extensions["settings"].base_url, space().name).entity_id,
         needed_by=sp_keys.needed_by(db(), space()),
         now=clock.now(),
@@ -52,19 +53,20 @@ def sso_key_certificate(key_id: int) -> Response:
 @blueprint.post("/sso/keys")
 @requires(Permission.SET_SSO)
 def change_sso_keys() -> Any:
-    """One step of the way of a key; `step` says which."""
+    """One step of the way of a key; `step` says which, `standing` what the page showed."""
     step = request.form.get("step", "")
+    seen = StepForm().seen
     if step == "make":
-        sp_keys.make(db(), actor(), space=space(), **_new_pair())
+        sp_keys.make(db(), actor(), space=space(), seen=seen, **_new_pair())
         return _done(_("The key is made and in use. Let the identity provider read our metadata."))
     if step == "publish":
-        saml_keys.introduce(db(), actor(), space=space(), use=sp_keys.USE, **_new_pair())
+        sp_keys.publish(db(), actor(), space=space(), seen=seen, **_new_pair())
         return _done(_("The new key is published. Let the identity provider read our metadata again."))
     if step == "switch":
-        saml_keys.switch(db(), actor(), space=space(), use=sp_keys.USE)
+        sp_keys.switch(db(), actor(), space=space(), seen=seen)
         return _done(_("The new key is in use. The old one still opens what is encrypted for it."))
     if step == "retire":
-        saml_keys.retire(db(), actor(), space=space(), use=sp_keys.USE)
+        sp_keys.retire(db(), actor(), space=space(), seen=seen)
         return _done(_("The key is removed."))
     raise Invalid("There is no such step.", field="step")
 
@@ -72,8 +74,8 @@ def change_sso_keys() -> Any:
 @blueprint.route("/sso/keys/remove", methods=["GET", "POST"])
 @requires(Permission.SET_SSO)
 def remove_sso_key() -> Any:
-    form = Form()
-    if form.validate_on_submit() and form.attempt(_removed):
+    form = StepForm()
+    if form.validate_on_submit() and form.attempt(lambda: _removed(form.seen)):
         return _done(_("The key is removed. Let the identity provider read our metadata again."))
     keys = saml_keys.by_stage(db(), space(), sp_keys.USE)
     if KeyStage.CURRENT not in keys:
@@ -81,13 +83,18 @@ def remove_sso_key() -> Any:
     certificate = read_certificate(keys[KeyStage.CURRENT].certificate)
     needed_by = sp_keys.needed_by(db(), space())
     page = render_template(
-        "console/sso/remove_key.html", form=form, space=space(), certificate=certificate, needed_by=needed_by
+        "console/sso/remove_key.html",
+        form=form,
+        standing=sp_keys.standing(db(), space()),
+        space=space(),
+        certificate=certificate,
+        needed_by=needed_by,
     )
     return page, form.status
 
 
-def _removed() -> bool:
-    sp_keys.remove(db(), actor(), space=space())
+def _removed(seen: str) -> bool:
+    sp_keys.remove(db(), actor(), space=space(), seen=seen)
     return True
 
 

@@ -60,7 +60,7 @@ def steps(found: Maintenance) -> list[tuple[str, str, str]]:
     """Title, text and address of what is to be done soon; the last certificate is the overview's own business."""
     wanted = []
     if 0 < found.soon_gone < found.certificates:
-        text = _("Another one is still valid. Remove it once the identity provider has changed over.")
+        text = _("Another one is valid for longer. Remove this one once the identity provider has changed over.")
         title = _("A certificate of the identity provider has expired or expires soon")
         wanted.append((title, text, url_for("console.sso_certificates")))
     if found.key_ends is not None and found.key_ends <= clock.now() + EXPIRY_WARNING:

@@ -16,6 +16,7 @@ from portal.console import blueprint
 from portal.console.scope import actor, space
 from portal.core.federation import identity_provider, offers
 from portal.core.federation.identity_provider import TrustedIdentityProvider
+from portal.core.federation.refreshes import Settled
 from portal.fetching import Fetcher, from_settings
 from portal.trust import trusted_certificates
 from portal.web.forms import Form
@@ -58,11 +59,13 @@ def refresh_metadata() -> Any:
     pause()
     outcome = refreshing.refresh(database, _fetcher(), space().id, actor=actor())
     if outcome is None:
-        flash(_("Nothing was read: there is no address, or the metadata is being read in this moment."), "warn")
+        flash(_("Nothing was read: there is no address."), "warn")
     elif outcome.problem:
         flash(_("The metadata was not read: %(reason)s", reason=outcome.problem), "bad")
-    elif outcome.changed:
+    elif outcome.settled is Settled.TRUSTED:
         flash(_("The metadata was read and what changed is trusted now."), "good")
+    elif outcome.settled is Settled.WAITS:
+        flash(_("The metadata names another login address. The new data waits to be tested and trusted."), "warn")
     else:
         flash(_("The metadata was read. Nothing has changed."), "good")
     return redirect(url_for("console.sso"), 303)

@@ -84,7 +84,7 @@ def _warnings(idp: TrustedIdentityProvider, before: TrustedIdentityProvider | No
     if any(one.not_after <= now for one in idp.certificates):
         yield _(
             "One of the certificates has expired. What it signs is still accepted: trust goes by the key, not by the "
-            "date."
+            "date. The identity provider may refuse to sign with it."
         )
     if all(one.not_after <= now + EXPIRY_WARNING for one in idp.certificates):
         yield _("Every certificate expires within 30 days. Ask for the next one soon.")

@@ -7,7 +7,7 @@ from typing import Any
 from flask import flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import BooleanField, RadioField, StringField
+from wtforms import BooleanField, HiddenField, RadioField, StringField
 from wtforms.fields import SelectChoice
 from wtforms.validators import Length
 
@@ -24,6 +24,9 @@ from portal.web.transactions import db
 
 
 class SettingsForm(Form):
+    """`seen`: the digest of the settings that the page showed."""
+
+    seen = HiddenField()
     sign_requests = BooleanField(_l("Sign the requests that send employees to the identity provider"))
     force_authn = BooleanField(_l("Ask the identity provider to authenticate anew at every sign-in"))
     encrypted_only = BooleanField(_l("Take encrypted assertions only"))
@@ -66,18 +69,19 @@ class SettingsForm(Form):
             name_case=NameCase(self.name_case.data),
             unknown_users=UnknownUsers(self.unknown_users.data),
         )
-        saml_settings.choose(db(), actor(), space=space(), choices=choices)
+        saml_settings.choose(db(), actor(), space=space(), choices=choices, seen=self.seen.data or "")
         return True
 
 
 @blueprint.route("/sso/settings", methods=["GET", "POST"])
 @requires(Permission.SET_SSO)
 def sso_settings() -> Any:
-    chosen = saml_settings.of(db(), space())
-    form = SettingsForm(obj=chosen, name_from="attribute" if chosen.username_attribute else "name_id")
+    form = _form()
     if form.validate_on_submit() and form.attempt(form.choose):
         flash(_("The settings are saved. They hold from the next sign-in on."), "good")
         return redirect(url_for("console.sso"), 303)
+    if form.is_submitted() and form.seen.data != saml_settings.digest(saml_settings.of(db(), space())):
+        form = _form(message=form.message, formdata=None)
     page = render_template(
         "console/sso/settings.html",
         form=form,
@@ -86,3 +90,12 @@ def sso_settings() -> Any:
         idp=identity_provider.current(db(), space()),
     )
     return page, form.status
+
+
+def _form(*, message: str = "", **given: Any) -> SettingsForm:
+    """As things are chosen now, or as they were sent."""
+    chosen = saml_settings.of(db(), space())
+    name_from = "attribute" if chosen.username_attribute else "name_id"
+    form = SettingsForm(obj=chosen, name_from=name_from, seen=saml_settings.digest(chosen), **given)
+    form.message = message
+    return form

@@ -106,6 +106,16 @@ class Database:
         self.engine.dispose()
 
 
+@contextmanager
+def undone(session: Session) -> Iterator[None]:
+    """What happens inside is taken back at its end: for trying whether it could happen."""
+    trial = session.begin_nested()
+    try:
+        yield
+    finally:
+        trial.rollback()
+
+
 def flush_or(session: Session, conflict: Error) -> None:
     """Flush inside a savepoint; raise `conflict` when the database refuses (somebody else was quicker).
 

@@ -42,10 +42,13 @@ def take_answer(space: Space, pending: PendingSignIn, saml_response: str) -> Any
         raise SignInRefused("relay-state", "the RelayState is not the one that was sent")
     trial = trials.trial_of(pending)
     idp = _tried(space, trial)
-    outcome = _judged(space, pending, idp, saml_response) if idp else _CHANGED | {"response": readable(saml_response)}
+    actor = _administrator(space, trial)
+    outcome = (
+        _judged(space, actor, pending, idp, saml_response) if idp else _CHANGED | {"response": readable(saml_response)}
+    )
     attempt = trials.finish(
         db(),
-        _administrator(space, trial),
+        actor,
         space=space,
         trial=trial,
         idp=idp,
@@ -74,7 +77,9 @@ def _tried(space: Space, trial: Trial) -> TrustedIdentityProvider | None:
     return idp if idp is not None and offers.digest(idp) == trial.digest else None
 
 
-def _judged(space: Space, pending: PendingSignIn, idp: TrustedIdentityProvider, saml_response: str) -> dict[str, Any]:
+def _judged(
+    space: Space, actor: Actor, pending: PendingSignIn, idp: TrustedIdentityProvider, saml_response: str
+) -> dict[str, Any]:
     settings: Settings = current_app.extensions["settings"]
     choices = saml_settings.of(db(), space)
     asked_at = pending.expires_at - timedelta(minutes=settings.sign_in_minutes)
@@ -89,17 +94,24 @@ def _judged(space: Space, pending: PendingSignIn, idp: TrustedIdentityProvider, 
         authenticated_after=asked_at if choices.force_authn else None,
         encrypted_only=choices.encrypted_only,
     )
-    return {"response": judgement.document, **_told(space, choices, judgement)}
+    return {"response": judgement.document, **_told(space, actor, choices, judgement)}
 
 
-def _told(space: Space, choices: Choices, judgement: Judgement) -> dict[str, Any]:
+def _told(space: Space, actor: Actor, choices: Choices, judgement: Judgement) -> dict[str, Any]:
     """Every check; the last is whether somebody of that name may enter."""
     checks: list[tuple[str, str, str]] = [(check.code, check.verdict, check.detail) for check in judgement.checks]
     if judgement.assertion is None:
         refusal = judgement.refusal
         reason, detail = (refusal.reason, refusal.detail) if refusal else ("", "")
         return {"checks": [*checks, ("user", NOT_REACHED, "")], "reason": reason, "detail": detail}
-    found = candidates.candidate(db(), space, choices, judgement.assertion.username)
+    found = candidates.candidate(
+        db(),
+        actor,
+        space=space,
+        choices=choices,
+        name=judgement.assertion.username,
+        attributes=judgement.assertion.attributes,
+    )
     user = ("user", FAILED if found.reason else PASSED, found.detail)
     told = found.detail if found.reason else ""
     return {"checks": [*checks, user], "reason": found.reason, "detail": told, "user_name": found.name}

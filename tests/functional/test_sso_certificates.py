@@ -115,7 +115,9 @@ def test_what_runs_out_is_told(browser: Browser, make: Make, space: Space) -> No
     browser.click(f"Remove {soon.fingerprint}")
     assert "the only certificate that is valid now" in browser.text
     trust(make, space, gone)
-    assert "Every certificate has expired" in browser.open("/console/sso/certificates").text
+    assert "Every certificate has expired. What they sign is still accepted" in (
+        browser.open("/console/sso/certificates").text
+    )
     trust(make, space, certificate("first"))
     assert "xpire" not in browser.open("/console/sso/certificates").text
 

@@ -71,6 +71,19 @@ def test_the_settings_are_chosen_kept_and_audited(browser: Browser, make: Make, 
     assert audited(make, "sso.choose") == ["sso.choose_settings"] * 2
 
 
+def test_an_older_page_does_not_turn_a_change_back(browser: Browser, make: Make, space: Space) -> None:
+    browser.open("/console/sso/settings")
+    older, url = browser.page, browser.url
+    browser.submit("Save", force_authn=True)
+    browser.page, browser.url = older, url
+    browser.submit("Save", idp_initiated=True, status=400)
+    assert "Somebody else changed the settings" in browser.text
+    assert browser.page.find(attrs={"name": "force_authn"}).has_attr("checked")
+    assert chosen(make, space) == Choices(force_authn=True)
+    browser.submit("Save", idp_initiated=True)
+    assert chosen(make, space) == Choices(force_authn=True, idp_initiated=True)
+
+
 def test_an_attribute_needs_its_name(browser: Browser, make: Make, space: Space) -> None:
     browser.open("/console/sso/settings").submit("Save", name_from="attribute", status=400)
     assert "Say which attribute" in browser.page.find("p", class_="error").get_text()
@@ -136,8 +149,25 @@ def test_a_step_out_of_turn_is_refused(browser: Browser, make: Make, space: Spac
     browser.click("Make a key")
     before = published(make, space)
     browser.page = make_a_key
-    browser.click("Make a key", status=409)
+    browser.click("Make a key", status=412)
     assert published(make, space) == before
+
+    browser.open("/console/sso/keys").click("Remove the key")
+    remove_it = browser.page, browser.url
+    browser.open("/console/sso/keys").click("Publish a new key")
+    remove_the_new_one = browser.page, browser.url
+    browser.click("Use the new key")
+    before = published(make, space)
+    browser.page, browser.url = remove_the_new_one
+    browser.click("Remove the new key", status=412)
+    assert published(make, space) == before
+    browser.open("/console/sso/keys").click("Remove the old key")
+    browser.page, browser.url = remove_it
+    browser.submit("Remove the key", status=400)
+    assert "gone on since this page was loaded" in browser.text
+    assert published(make, space) == before[:1]
+    browser.submit("Remove the key")
+    assert published(make, space) == []
 
 
 def test_the_key_warns_before_it_expires(browser: Browser, make: Make, space: Space) -> None:

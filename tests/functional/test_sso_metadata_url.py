@@ -45,9 +45,9 @@ def space(browser: Browser, make: Make) -> Space:
     return admin.sign_in(browser, make).space
 
 
-def publish(server: Server, *names: str, entity_id: str = ENTITY_ID) -> None:
+def publish(server: Server, *names: str, entity_id: str = ENTITY_ID, sso_url: str = SSO_URL) -> None:
     server.pages["/metadata"] = identity_provider_metadata(
-        entity_id=entity_id, sso_url=SSO_URL, certificates=[pem(name) for name in names]
+        entity_id=entity_id, sso_url=sso_url, certificates=[pem(name) for name in names]
     ).encode()
 
 
@@ -83,6 +83,22 @@ def test_metadata_is_read_previewed_trusted_and_refreshed(
     assert fingerprints(make, space) == {FIRST, SECOND}
     assert "Metadata of the identity provider is not read" in browser.open("/console").text
     assert "another identity provider" in browser.open("/console/sso").text
+
+
+def test_another_login_address_is_not_taken_over_by_itself(
+    browser: Browser, make: Make, space: Space, server: Server
+) -> None:
+    browser.open(PAGE).submit("Read and keep", metadata_url=server.url())
+    browser.submit("Trust it now", untested=True)
+    publish(server, "second", sso_url="https://idp.example/new")
+    browser.click("Refresh now")
+    assert "The new data waits to be tested and trusted." in browser.text
+    assert "names another login address than the one in use" in browser.text
+    assert (trusted(make, space).sso_url, fingerprints(make, space)) == (SSO_URL, {FIRST})
+    assert "Test the identity provider" in browser.open("/console").text
+    browser.open("/console/sso/offer").submit("Trust it now", untested=True)
+    assert (trusted(make, space).sso_url, fingerprints(make, space)) == ("https://idp.example/new", {SECOND})
+    assert "names another login address" not in browser.text
 
 
 def test_nobody_waits_for_a_transaction_while_an_address_is_read(

@@ -185,7 +185,9 @@ def test_ic_6_expired_certificates_are_told_and_only_expired_ones_are_refused(br
     expired = make_key_pair("old", years=1, now=clock.now() - timedelta(days=400))[1]
     only = identity_provider_metadata(entity_id=ENTITY_ID, sso_url=SSO_URL, certificates=[expired])
     upload(browser, only.encode(), status=400)
-    assert "expired on" in browser.page.find("p", class_="error").get_text()
+    refused = browser.page.find("p", class_="error").get_text()
+    assert "expired on" in refused
+    assert "Nothing new is trusted with expired certificates only" in refused
     both = identity_provider_metadata(
         entity_id=ENTITY_ID, sso_url=SSO_URL, certificates=[expired, key_pair("first")[1]]
     )
@@ -247,7 +249,8 @@ def test_ic_6_a_certificate_that_runs_out_is_announced_30_days_before(browser, m
     with clock.shifted(left + timedelta(days=1)):
         admin.enter(browser, "acme", "admin")
         browser.open("/console/sso")
-        assert "Every certificate has expired" in browser.text
+        assert "Every certificate has expired. What they sign is still accepted" in browser.text
+        assert "Sign-ins are still accepted; the identity provider may refuse" in browser.open("/console").text
 
 
 def test_a_read_only_administrator_sees_the_settings_and_changes_nothing(browser, make):

@@ -249,6 +249,22 @@ def test_ic_6_what_is_in_force_is_tested_too(stage: Stage) -> None:
     assert "SSO is on." in browser.text
 
 
+def test_ic_6_other_settings_want_another_test(stage: Stage) -> None:
+    browser = stage.browser
+    stage.trial.run("alice")
+    browser.open("/console/sso/settings").submit("Save", force_authn=True)
+    browser.open("/console/sso/offer")
+    assert "The last test passed, but the data or the sign-in settings have changed since." in browser.text
+    stage.trial.run("alice")
+    browser.click("Trust it now")
+    changed = "No test sign-in has passed since the identity provider, its certificates or the sign-in settings changed"
+    assert changed not in browser.open("/console/sso").text
+    browser.open("/console/sso/settings").submit("Save", force_authn=False)
+    assert changed in browser.open("/console/sso").text
+    browser.click("Switch on").submit("Switch on", status=400)
+    assert changed in browser.text
+
+
 def test_ic_6_a_test_counts_for_exactly_the_data_that_was_asked_with(stage: Stage) -> None:
     asked = stage.trial.begin()
     other = stage.trial.idp.metadata().replace("https://idp.example.test/sso", "https://idp.example.test/other")

@@ -32,6 +32,7 @@ from saml.keys import make_key_pair
 from tests.support.make import Make
 from tests.support.processes import free_port, portal, running, status, wait_for
 from tests.support.saml_idp import TestIdp
+from tests.support.trust import certificate, trust
 
 PASSWORD = "correct horse battery"
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -314,7 +315,7 @@ def test_a_roll_over_of_the_signing_key_step_by_step(settings: Settings, databas
     assert code == 0
     assert output.splitlines()[1].replace("previous", "current") == first[0]
     assert output.splitlines()[-1] == f"failed: {number} shop: No answer."
-    assert "previous" not in run(settings, "saml-key", "retire", "--space", "acme")[1]
+    assert "previous" not in run(settings, "saml-key", "retire", "--space", "acme", "--at-once")[1]
 
 
 @ON_SQLITE
@@ -326,6 +327,17 @@ def test_check_tells_an_expired_signing_key(settings: Settings, database: Databa
     code, _output, error = run(settings, "check")
     assert code == 2
     assert "the certificate of the signing key has expired" in error
+
+
+@ON_SQLITE
+def test_check_tells_expired_certificates_of_the_identity_provider(settings: Settings, database: Database) -> None:
+    init(settings)
+    with database.transaction() as session:
+        space = session.scalars(select(Space)).one()
+        space.sso_enabled = True
+    trust(Make(database, settings.secret_key), space, certificate("gone", -5))
+    _code, _output, error = run(settings, "check")
+    assert "every certificate of the identity provider has expired. Sign-ins are still accepted" in error
 
 
 @ON_SQLITE

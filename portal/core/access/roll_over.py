@@ -11,31 +11,33 @@ them in any order does no harm, and an account that gets the identity provider m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from portal.core import audit
+from portal.core import audit, clock
 from portal.core.access.models import DeployedProvider, Task, TaskStatus, TaskType
 from portal.core.access.picking import chunks
 from portal.core.access.queries import roll_over as queries
 from portal.core.access.rows import ProviderRow
 from portal.core.access.tasks import enqueue, new_batch, requeue
 from portal.core.actor import Actor
-from portal.core.errors import Conflict, NotFound, Stale
+from portal.core.errors import Conflict, NotFound
 from portal.core.federation import saml_keys
 from portal.core.federation.models import KeyStage, KeyUse
 from portal.core.space.models import Space
 
 MOST_LEFT_BEHIND = 100
+SETTLED_AFTER = timedelta(minutes=5)
+"""As long as a response is valid (saml.issuing)."""
 _USE = KeyUse.ISSUING
 
 
 def standing(session: Session, space: Space) -> str:
-    """Which key is in which stage, in short: a step that was asked for on sight of another standing is not done."""
-    keys = saml_keys.by_stage(session, space, _USE)
-    return ",".join(f"{stage}:{saml_keys.fingerprint(keys[stage].certificate)[:16]}" for stage in sorted(keys))
+    """See saml_keys.standing."""
+    return saml_keys.standing(session, space, _USE)
 
 
 def wanted(session: Session, space: Space) -> str:
@@ -94,8 +96,24 @@ def switch(
         )
 
 
-def retire(session: Session, actor: Actor, *, space: Space, seen: str | None = None) -> int:
-    """Take the old certificate out of every account. Raises Conflict when there is no old one, Stale."""
+def settles_at(session: Session, space: Space) -> datetime | None:
+    """Until then accounts may be shown what the old key signed; None when that is over, or nothing was switched."""
+    keys = saml_keys.by_stage(session, space, _USE)
+    if KeyStage.PREVIOUS not in keys:
+        return None
+    settled = keys[KeyStage.PREVIOUS].staged_at + SETTLED_AFTER
+    return settled if settled > clock.now() else None
+
+
+def retire(session: Session, actor: Actor, *, space: Space, at_once: bool = False, seen: str | None = None) -> int:
+    """Take the old certificate out of every account. Raises Conflict when there is no old one, and shortly after the
+    switch unless it must go `at_once`; Stale."""
+    _lock(session, space, seen)
+    if not at_once and settles_at(session, space):
+        raise Conflict(
+            "The old key signed until a few minutes ago, and accounts would refuse what it signed. Wait five minutes "
+            "after the switch, or say that the old key is compromised."
+        )
     return _withdraw(session, actor, space, KeyStage.PREVIOUS, "There is no old certificate to take out.", seen)
 
 
@@ -133,9 +151,7 @@ def left_behind(session: Session, space: Space) -> list[ProviderRow]:
 
 def _lock(session: Session, space: Space, seen: str | None) -> None:
     """One step of one roll-over at a time, and no plan of a task in between (kinds.provider_of)."""
-    session.execute(select(Space.id).where(Space.id == space.id).with_for_update(key_share=True))
-    if seen is not None and seen != standing(session, space):
-        raise Stale("The roll-over has gone on since this page was loaded. Look at it again.")
+    saml_keys.lock(session, space, _USE, seen)
 
 
 def _check_spread(session: Session, space: Space, without: Sequence[int]) -> list[int]:

@@ -77,7 +77,7 @@ def create_user(
     values: Sequence[Value] = (),
 ) -> User:
     """Raises Invalid (rule of a field), Conflict (name or e-mail taken, field names which), LimitReached."""
-    _check_user_name(user_name)
+    check_user_name(user_name)
     now = clock.now()
     user = User(
         created_at=now,
@@ -211,7 +211,7 @@ def _rename(session: Session, user: User, name: str) -> None:
         return
     if user.source != Source.SCIM:
         raise Invalid("A username cannot be changed.", field="user_name")
-    _check_user_name(name)
+    check_user_name(name)
     if fold(name) != user.user_name_key:
         with session.no_autoflush:
             _check_not_taken(session, user, "user_name", name)
@@ -230,7 +230,8 @@ def _set_email(session: Session, user: User, email: str | None) -> None:
     user.email, user.email_key = email, key
 
 
-def _check_user_name(name: str) -> None:
+def check_user_name(name: str) -> None:
+    """Raises Invalid for what cannot be the name of a user."""
     if not _USER_NAME.fullmatch(name or ""):
         raise Invalid("A username has 1 to 64 letters, digits and the characters + = , . @ - _", field="user_name")
 

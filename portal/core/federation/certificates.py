@@ -41,7 +41,8 @@ def add(session: Session, actor: Actor, *, space: Space, certificates: Sequence[
         if certificate.fingerprint in known:
             raise Conflict(f"The certificate {certificate.fingerprint} is trusted already.", field="certificate")
         if certificate.not_after <= clock.now():
-            raise Invalid(f"The certificate expired on {certificate.not_after:%Y-%m-%d}.", field="certificate")
+            words = f"The certificate expired on {certificate.not_after:%Y-%m-%d}. Expired ones are not added."
+            raise Invalid(words, field="certificate")
     limits.check("idp_certificates_per_space", len(known) + len(certificates), what="IdP certificates per space")
     for certificate in certificates:
         session.add(
@@ -67,12 +68,15 @@ def get_certificate(session: Session, space: Space, certificate_id: str) -> Iden
 
 
 def remove(session: Session, actor: Actor, *, space: Space, certificate: IdentityProviderCertificate) -> None:
-    """What it signs is refused from now on. Conflict for the last one: nobody could sign in any more."""
+    """What it signs is refused from now on, and the test that passed says nothing any more: it may have been this one.
+
+    Conflict for the last one: nobody could sign in any more.
+    """
     row = _locked(session, space)
     if not others(session, space, certificate):
         raise Conflict("This is the last certificate; add the new one first.")
     session.delete(certificate)
-    row.updated_at = clock.now()
+    row.updated_at, row.tested_at = clock.now(), None
     session.flush()
     _record(session, actor, "sso.remove_certificate", space, certificate)
 

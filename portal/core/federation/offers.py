@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
 from portal.core.actor import Actor
+from portal.core.database import flush_or
 from portal.core.errors import Conflict, Invalid, NotFound, Stale
 from portal.core.federation.identity_provider import PARTY, TrustedIdentityProvider, set_identity_provider
 from portal.core.federation.models import IdentityProvider, IdentityProviderOffer
@@ -32,7 +33,8 @@ def digest(idp: TrustedIdentityProvider) -> str:
 def offer(session: Session, actor: Actor, *, space: Space, idp: TrustedIdentityProvider) -> IdentityProviderOffer:
     """Keep `idp` until it is trusted or withdrawn, instead of what waited before.
 
-    The very data that waits already keeps its passed test. Invalid without a certificate, LimitReached with too many.
+    The very data that waits already keeps its passed test. Invalid without a certificate, LimitReached with too many,
+    Stale when somebody else offers the first data in the same moment.
     """
     if not idp.certificates:
         raise Invalid("The identity provider needs at least one certificate for signing.", field="certificate")
@@ -48,13 +50,19 @@ def offer(session: Session, actor: Actor, *, space: Space, idp: TrustedIdentityP
         setattr(row, name, getattr(idp, name))
     row.certificates = _pems(idp)
     row.offered_at, row.offered_by = clock.now(), actor.name[:128]
-    session.flush()
+    flush_or(session, Stale("Other data was kept in the same moment. Look at it before you bring yours."))
     _record(session, actor, "sso.offer_identity_provider", space, row, before=before)
     return row
 
 
 def waiting(session: Session, space: Space, *, lock: bool = False) -> IdentityProviderOffer | None:
     return session.get(IdentityProviderOffer, space.id, with_for_update=True if lock else None, populate_existing=lock)
+
+
+def waits(session: Session, space: Space, idp: TrustedIdentityProvider) -> bool:
+    """Whether exactly this waits."""
+    row = waiting(session, space)
+    return row is not None and _is(row, idp)
 
 
 def withdraw(session: Session, actor: Actor, *, space: Space) -> None:

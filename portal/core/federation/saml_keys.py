@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from portal.core import audit, clock, secrets
 from portal.core.actor import Actor
 from portal.core.database import flush_or
-from portal.core.errors import Conflict, Unavailable
+from portal.core.errors import Conflict, Stale, Unavailable
 from portal.core.federation.models import KeyStage, KeyUse, SamlKey
 from portal.core.space.models import Space
 
@@ -107,6 +107,20 @@ def retire(session: Session, actor: Actor, *, space: Space, use: KeyUse) -> None
 
 def by_stage(session: Session, space: Space, use: KeyUse) -> dict[KeyStage, SamlKey]:
     return {key.stage: key for key in session.scalars(_keys(space, use))}
+
+
+def standing(session: Session, space: Space, use: KeyUse) -> str:
+    """Which key is in which stage, in short: a step that was asked for on sight of another standing is not done."""
+    keys = by_stage(session, space, use)
+    return ",".join(f"{stage}:{fingerprint(keys[stage].certificate)[:16]}" for stage in sorted(keys)) or "none"
+
+
+def lock(session: Session, space: Space, use: KeyUse, seen: str | None) -> None:
+    """One step at a time. `seen`: the standing that the step was asked for on; Stale when it is another by now."""
+    session.execute(select(Space.id).where(Space.id == space.id).with_for_update(key_share=True))
+    session.scalars(_keys(space, use).execution_options(populate_existing=True)).all()
+    if seen is not None and seen != standing(session, space, use):
+        raise Stale("The roll-over has gone on since this page was loaded. Look at it again.")
 
 
 def under_way(session: Session, space: Space, use: KeyUse) -> bool:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from portal.core import audit
 from portal.core.actor import Actor
-from portal.core.errors import Invalid
+from portal.core.database import flush_or
+from portal.core.errors import Invalid, Stale
 from portal.core.federation import saml_keys
-from portal.core.federation.models import KeyStage, KeyUse, NameCase, SamlSettings, UnknownUsers
+from portal.core.federation.models import (
+    IdentityProvider,
+    IdentityProviderOffer,
+    KeyStage,
+    KeyUse,
+    NameCase,
+    SamlSettings,
+    UnknownUsers,
+)
 from portal.core.space.models import Space
 
 NEED_A_KEY = ("sign_requests", "encrypted_only", "single_logout")
+_NOT_TESTED = {"idp_initiated", "single_logout"}
+"""What a test sign-in says nothing about, so that it counts whatever these say."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +60,21 @@ def of(session: Session, space: Space) -> Choices:
     )
 
 
-def choose(session: Session, actor: Actor, *, space: Space, choices: Choices) -> None:
-    """Keep them, and audit what changed.
+def digest(choices: Choices) -> str:
+    """By which a page says what it showed."""
+    return hashlib.sha256(json.dumps(asdict(choices), sort_keys=True).encode()).hexdigest()
 
+
+def choose(session: Session, actor: Actor, *, space: Space, choices: Choices, seen: str | None = None) -> None:
+    """Keep them, and audit what changed. A test that passed under other settings counts no more.
+
+    `seen`: the digest of what the administrator saw. Stale when that has changed meanwhile.
     Invalid for an attribute name that is too long or has blanks around it, for what needs a key while there is none,
     and for making users while SCIM is on: whom the identity provider did not push is not to come in by another door.
     """
+    row = session.get(SamlSettings, space.id, with_for_update=True, populate_existing=True)
+    if seen is not None and seen != digest(of(session, space)):
+        raise _stale()
     attribute = choices.username_attribute
     if len(attribute) > 256 or attribute != attribute.strip() or not attribute.isprintable():
         raise Invalid("An attribute name has at most 256 printable characters.", field="username_attribute")
@@ -66,13 +89,15 @@ def choose(session: Session, actor: Actor, *, space: Space, choices: Choices) ->
     changed = {name: value for name, value in asdict(choices).items() if before[name] != value}
     if not changed:
         return
-    row = session.get(SamlSettings, space.id)
     if row is None:
         row = SamlSettings(space_id=space.id)
         session.add(row)
     for name, value in asdict(choices).items():
         setattr(row, name, value)
-    session.flush()
+    flush_or(session, _stale())
+    if changed.keys() - _NOT_TESTED:
+        for party in (IdentityProvider, IdentityProviderOffer):
+            session.execute(update(party).where(party.space_id == space.id).values(tested_at=None))
     audit.record(
         session,
         actor,
@@ -82,3 +107,7 @@ def choose(session: Session, actor: Actor, *, space: Space, choices: Choices) ->
         target_name=space.name,
         details={"changed": changed, "before": {name: before[name] for name in changed}},
     )
+
+
+def _stale() -> Stale:
+    return Stale("Somebody else changed the settings since this page was loaded. Here they are as they are now.")

@@ -93,7 +93,8 @@ def set_sso_enabled(session: Session, actor: Actor, *, space: Space, enabled: bo
         raise Conflict("Set the identity provider first: without one nobody could sign in.")
     if enabled and not untested and idp is not None and idp.tested_at is None:
         raise Conflict(
-            "No test sign-in has passed with this identity provider. Test it, or say that SSO shall go on untested.",
+            "No test sign-in has passed since the identity provider, its certificates or the sign-in settings changed. "
+            "Test it, or say that SSO shall go on untested.",
             field="untested",
         )
     if space.sso_enabled != enabled:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,44 +12,20 @@ from sqlalchemy.orm import Session
 from portal.core.access import authorizations, configurations, deployments, roll_over, syncs, tasks
 from portal.core.access.models import Authorization, Configuration, DeployedProvider, Task, TaskStatus
 from portal.core.actor import SYSTEM
-from portal.core.errors import Conflict, Error, NotFound
+from portal.core.errors import Conflict, NotFound
 from portal.core.federation import saml_keys
 from portal.core.organization import members, queries
 from portal.core.organization.models import Account, Organization
 from portal.core.paging import Search
 from portal.worker import users
+from tests.support import meeting
+from tests.support.meeting import Step, on_postgresql
 from tests.support.provisioning import Provisioning
 from tests.support.saml_idp import key_pair
 
-# SQLite has one writer at a time, so nothing meets there
-on_postgresql = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-Step = Callable[[Session], Any]
-
 
 def meet(house: Provisioning, first: Step, second: Callable[[], Any]) -> Any:
-    """`second` begins before `first` is committed and has to wait for it; its result, or its refusal."""
-    session = house.database.session()
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            first(session)
-            running = pool.submit(second)
-            deadline = time.monotonic() + 10
-            while not running.done() and not waiting(house):
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            session.commit()
-        finally:
-            session.close()
-        try:
-            return running.result(timeout=10)
-        except Error as refusal:
-            return refusal
-
-
-def waiting(house: Provisioning) -> bool:
-    blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    with house.database.transaction(write=False) as session:
-        return bool(session.scalar(text(blocked)))
+    return meeting.meet(house.database, first, second)
 
 
 def remove_account(session: Session, house: Provisioning, account: Account) -> Any:

@@ -8,11 +8,12 @@ from sqlalchemy.orm import Session
 
 from portal.core.actor import SYSTEM
 from portal.core.audit import AuditEvent
-from portal.core.errors import Conflict, Unavailable
-from portal.core.federation import saml_keys
+from portal.core.errors import Conflict, Stale, Unavailable
+from portal.core.federation import saml_keys, sp_keys
 from portal.core.federation.models import KeyStage, KeyUse
 from portal.core.space.models import Space
 from tests.support.make import Make
+from tests.support.meeting import meet, on_postgresql
 from tests.support.saml_idp import key_pair
 
 USE = KeyUse.SERVICE_PROVIDER
@@ -86,6 +87,26 @@ def test_steps_out_of_order_are_refused(session: Session, make: Make, space: Spa
     with pytest.raises(Conflict, match="under way"):
         introduce(session, make, space, NEW)
     assert published(session, space) == [OLD[1]]
+
+
+@on_postgresql
+def test_a_step_that_waited_for_another_one_is_not_taken(make: Make, space: Space) -> None:
+    """Meant is the new key that was never used; by then it is in use, and the old one would go."""
+    with make.transaction() as session:
+        introduce(session, make, space, OLD)
+        saml_keys.switch(session, SYSTEM, space=space, use=USE)
+        introduce(session, make, space, NEW)
+        seen = sp_keys.standing(session, space)
+
+    def retire() -> None:
+        with make.transaction() as session:
+            saml_keys.by_stage(session, space, USE)
+            sp_keys.retire(session, SYSTEM, space=space, seen=seen)
+
+    told = meet(make.database, lambda session: sp_keys.switch(session, SYSTEM, space=space, seen=seen), retire)
+    assert isinstance(told, Stale)
+    with make.transaction() as session:
+        assert published(session, space) == [NEW[1], OLD[1]]
 
 
 def test_the_keys_of_a_use_are_its_own(session: Session, make: Make, space: Space) -> None:

@@ -119,9 +119,12 @@ def test_the_new_certificate_goes_in_the_key_switches_and_the_old_one_leaves(hou
     assert house.spread() == Spread(done=2, waiting=0, failed=0), "the accounts know both"
     assert house.work() == 0
 
-    assert house.step(roll_over.retire) == 2
-    assert house.spread() == Spread(done=0, waiting=2, failed=0)
-    house.work()
+    with pytest.raises(Conflict, match="Wait five minutes"):
+        house.step(roll_over.retire)
+    with clock.shifted(roll_over.SETTLED_AFTER):
+        assert house.step(roll_over.retire) == 2
+        assert house.spread() == Spread(done=0, waiting=2, failed=0)
+        house.work()
     assert house.held(house.first) == house.held(house.second) == [NEW[1]]
     assert house.spread() == Spread(done=2, waiting=0, failed=0)
     with pytest.raises(Conflict):
@@ -177,7 +180,7 @@ def test_an_account_may_be_left_behind_by_name_and_comes_after(
     with refusing(monkeypatch, house.second, Unavailable("It does not answer.")):
         house.work_for(minutes=range(6))
         house.step(roll_over.switch, without=[house.second.uin])
-        house.step(roll_over.retire)
+        house.step(roll_over.retire, at_once=True)
         house.work_for(minutes=range(6, 12))
     assert (house.held(house.first), house.held(house.second)) == ([NEW[1]], [old])
     assert house.spread() == Spread(done=1, waiting=0, failed=1)
@@ -259,7 +262,7 @@ def test_an_account_that_was_left_holds_nobody_up_and_gets_nothing(house: RollOv
     house.end_sync(house.syncs()[0])
     house.work()
     assert house.remembered() == set()
-    assert house.step(roll_over.retire) == 0
+    assert house.step(roll_over.retire, at_once=True) == 0
 
 
 def test_what_nothing_needs_any_more_is_taken_out_instead(house: RollOver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from xmlsec import template
 
 from portal import refreshing
 from portal.core import clock
+from portal.core.actor import SYSTEM
 from portal.core.audit import AuditEvent, Result
 from portal.core.database import Database
 from portal.core.federation import refreshes
@@ -25,7 +26,7 @@ from tests.support.make import Make
 from tests.support.saml_idp import key_pair
 from tests.support.statements import statements
 from tests.support.tls import Server, serving
-from tests.support.trust import ENTITY_ID, SSO_URL, certificate, fingerprints, pem, trust, trusted
+from tests.support.trust import ENTITY_ID, SSO_URL, certificate, fingerprints, pem, trust
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -82,11 +83,10 @@ def test_a_new_certificate_is_taken_over_and_audited(
     assert events(make) == []
     assert run(database, server) == 0
 
-    publish(server, "first", "second", sso_url="https://idp.example/new")
+    publish(server, "first", "second")
     with clock.shifted(DAY):
         assert run(database, server) == 1
         assert fingerprints(make, space) == {certificate("first").fingerprint, certificate("second").fingerprint}
-        assert trusted(make, space).sso_url == "https://idp.example/new"
         row = row_of(make, space)
         assert row.refreshed_at is not None
         assert clock.now() - row.refreshed_at < HOUR
@@ -95,7 +95,6 @@ def test_a_new_certificate_is_taken_over_and_audited(
     (event,) = events(make)
     assert (event.actor_kind, event.organization_id) == ("system", space.organization_id)
     assert event.details["certificates"] == {"added": [certificate("second").fingerprint], "removed": []}
-    assert event.details["sso_url"] == {"before": SSO_URL, "now": "https://idp.example/new"}
 
 
 def test_another_identity_provider_is_not_taken_over(
@@ -154,6 +153,25 @@ def test_of_many_workers_one_reads(make: Make, database: Database, server: Serve
 
     assert Refreshing(database, server.fetcher(resolve=meanwhile)).run() == 1
     assert len(server.asked) == 1
+
+
+def test_who_asks_while_it_is_being_read_is_told_and_what_is_read_counts(
+    make: Make, database: Database, server: Server, space: Space
+) -> None:
+    publish(server, "second")
+    told = []
+
+    def meanwhile(host: str, port: int) -> list[str]:
+        told.append(refreshing.refresh(database, server.fetcher(), space.id, actor=SYSTEM))
+        return ["127.0.0.1"]
+
+    assert Refreshing(database, server.fetcher(resolve=meanwhile)).run() == 1
+    assert [outcome and outcome.problem for outcome in told] == [
+        "It is being read already, or will be within five minutes. Look again then."
+    ]
+    assert fingerprints(make, space) == {certificate("second").fingerprint}
+    asked = refreshing.refresh(database, server.fetcher(), space.id, actor=SYSTEM)
+    assert asked == refreshing.Outcome(), "nobody reads it any more"
 
 
 def test_a_worker_that_dies_gives_its_turn_up(make: Make, database: Database, server: Server, space: Space) -> None:
