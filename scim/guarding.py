@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from portal.core.directory.models import User
@@ -11,6 +12,7 @@ from scim.errors import ScimError
 if TYPE_CHECKING:
     from scim.resources import Door
 
+_SHUT_OUT = re.compile(rb'active"\s*:\s*"?false')
 RETRY_AFTER = str(int(guard.RETRY_AFTER.total_seconds()))
 
 
@@ -33,6 +35,7 @@ def take(door: Door, user: User) -> None:
 def lock_first(door: Door, kind: str, method: str, body: bytes) -> None:
     """Lock the guard before any user, if the request looks as if it takes one away. A wrong guess costs a wait only."""
     text = body.lower()
+    named = (kind == "Bulk" or b'"path"' in text) and b"active" in text and b"false" in text
     deletes = method == "DELETE" or (kind == "Bulk" and b"delete" in text)
-    if kind != "Groups" and (deletes or (b"active" in text and b"false" in text)):
+    if kind != "Groups" and (deletes or named or _SHUT_OUT.search(text)):
         guard.lock(door.session, door.space)
