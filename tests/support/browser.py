@@ -1,12 +1,12 @@
 """A browser without JavaScript: opens pages, follows links, fills in forms as they stand on the page.
 
 On every page that it opens it checks what each page of ours must have: a title, one h1, valid HTML, unique ids,
-labelled
-inputs, forms with an action or none, no inline script or style, security headers.
+labelled inputs, forms with an action or none, no inline script or style, security headers.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -107,28 +107,35 @@ class Browser:
         return self
 
     def check(self) -> None:
-        page, where = self.page, self.url
-        html5lib.HTMLParser(strict=True).parse(self.response.get_data(as_text=True))
-        assert self.title, f"{where}: no title"
-        assert len(page.find_all("h1")) == 1, f"{where}: {len(page.find_all('h1'))} h1"
-        ids = [tag["id"] for tag in page.find_all(id=True)]
-        assert len(ids) == len(set(ids)), f"{where}: ids twice: {sorted({i for i in ids if ids.count(i) > 1})}"
-        assert not page.find_all("style"), f"{where}: inline style"
-        assert not page.find_all(style=True), f"{where}: style attribute"
-        for script in page.find_all("script"):
-            assert script.get("src"), f"{where}: inline script"
-        for tag in page.find_all(True):
-            assert not [name for name in tag.attrs if name.startswith("on")], f"{where}: inline handler on {tag.name}"
-        for field in page.find_all(["input", "select", "textarea"]):
-            if field.get("type") in ("hidden", "submit"):
-                continue
-            labelled = (
-                field.get("aria-label")
-                or field.find_parent("label")
-                or page.find("label", attrs={"for": field.get("id", "-")})
-            )
-            assert labelled, f"{where}: no label for {field}"
         assert "default-src 'none'" in self.response.headers["Content-Security-Policy"]
+        html = self.response.get_data(as_text=True)
+        shape = hash(_WITH_A_DIGIT.sub("0", html))
+        if shape not in _CHECKED:
+            html5lib.HTMLParser(strict=True).parse(html)
+            _check(self.page, self.url, self.title)
+            _CHECKED.add(shape)
+
+
+_WITH_A_DIGIT = re.compile(r"[\w.-]*\d[\w.-]*")
+_CHECKED: set[int] = set()
+"""Pages that were right, but for the words with a digit in them: ids, tokens, times and counts differ each time."""
+
+
+def _check(page: BeautifulSoup, where: str, title: str) -> None:
+    assert title, f"{where}: no title"
+    tags = page.find_all(True)
+    assert sum(tag.name == "h1" for tag in tags) == 1, f"{where}: {len(page.find_all('h1'))} h1"
+    ids = [tag["id"] for tag in tags if tag.has_attr("id")]
+    assert len(ids) == len(set(ids)), f"{where}: ids twice: {sorted({i for i in ids if ids.count(i) > 1})}"
+    labels = {tag.get("for") for tag in tags if tag.name == "label"}
+    for tag in tags:
+        assert tag.name != "style", f"{where}: inline style"
+        assert not tag.has_attr("style"), f"{where}: style attribute"
+        assert tag.name != "script" or tag.get("src"), f"{where}: inline script"
+        assert not [name for name in tag.attrs if name.startswith("on")], f"{where}: inline handler on {tag.name}"
+        if tag.name in ("input", "select", "textarea") and tag.get("type") not in ("hidden", "submit"):
+            labelled = tag.get("aria-label") or tag.get("id", "-") in labels or tag.find_parent("label")
+            assert labelled, f"{where}: no label for {tag}"
 
 
 def _words(tag: Tag) -> str:
