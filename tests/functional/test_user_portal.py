@@ -262,5 +262,5 @@ def test_a_long_user_name_is_cut_for_the_session_and_whole_as_the_subject(
     browser.open("/home")
     form = log_in(browser, f"/home/accounts/{production.uin}/roles/{configuration.id}/login")
     assertion = as_the_account_reads_it(browser, production, form["SAMLResponse"])
-    assert assertion.attributes[SESSION_NAME] == (name[:32],)
+    assert assertion.attributes[SESSION_NAME] == (f"{name[:25]}-{user.id[-6:]}",)
     assert assertion.name_id == name
