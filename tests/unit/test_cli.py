@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import socket
 import stat
-import threading
-import time
 import urllib.request
-from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -214,64 +209,6 @@ def test_the_database_file_is_its_owners_alone(tmp_path: Path) -> None:
     assert portal(tmp_path, "db", "upgrade").returncode == 0
     for path in tmp_path.glob("portal.db*"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
-
-
-@pytest.mark.parametrize(
-    "sent", ["Host: x\r\nX-Slow: ", "Content-Length: 100\r\nHost: x\r\n\r\n{"], ids=["head", "body"]
-)
-def test_requests_that_never_end_hold_the_threads_for_a_while_only(tmp_path: Path, sent: str) -> None:
-    port = free_port()
-    options = ("--port", str(port), "--workers", "1")
-    with running(tmp_path, "serve", *options, request_seconds="1") as process, ExitStack() as stack:
-        wait_for(f"http://127.0.0.1:{port}/healthz", process)
-        stalled = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=8)) for _ in range(12)]
-        for client in stalled:
-            client.sendall(f"POST /login/acme HTTP/1.1\r\n{sent}".encode())
-        begun = time.monotonic()
-        dripping = threading.Thread(target=_drip, args=(stalled[0], begun + 4))
-        dripping.start()
-        assert status(f"http://127.0.0.1:{port}/healthz") == 200
-        assert time.monotonic() - begun < 4
-        for client in stalled[1:]:
-            assert client.recv(4096)[:10] in (b"", b"HTTP/1.1 4")
-        dripping.join()
-        process.terminate()
-        assert "Traceback" not in process.communicate(timeout=45)[0]
-
-
-@ON_SQLITE
-def test_an_answer_that_takes_longer_says_that_the_connection_ends(settings: Settings, database: Database) -> None:
-    init(settings)
-    secret = run(settings, "scim-credential", "create", "--space", "acme")[1].strip()
-    headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/scim+json"}
-    port = free_port()
-    serve = ("serve", "--port", str(port), "--workers", "1")
-    with (
-        running(settings.data_dir, *serve, request_seconds="1", secret_key=settings.secret_key) as process,
-        ExitStack() as stack,
-    ):
-        wait_for(f"http://127.0.0.1:{port}/healthz", process)
-        client = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)))
-        with database.transaction() as session:
-            session.execute(select(1))
-            client.request("POST", "/scim/v2/Users", json.dumps({"userName": "ann"}), headers)
-            time.sleep(3)
-        answer = client.getresponse()
-        assert (answer.status, answer.headers["Connection"]) == (201, "close")
-        answer.read()
-        client.request("GET", "/scim/v2/Users", headers=headers)
-        answer = client.getresponse()
-        assert (json.loads(answer.read())["totalResults"], answer.headers["Connection"]) == (1, "keep-alive")
-        process.terminate()
-        process.communicate(timeout=45)
-
-
-def _drip(client: socket.socket, end: float) -> None:
-    """A client that is never silent for long."""
-    with suppress(OSError):
-        while time.monotonic() < end:
-            client.sendall(b"x")
-            time.sleep(0.1)
 
 
 def test_db_upgrade_makes_the_schema(tmp_path: Path) -> None:
