@@ -5,9 +5,10 @@ from portal.core.access import models as access
 from portal.core.cam import models as cam
 from portal.core.database import Base
 from portal.core.directory import models as directory
+from portal.core.drift import models as drift
 from portal.core.federation import models as federation
 from portal.core.organization import models as organization
 from portal.core.push import models as push
 from portal.core.space import models as space
 
-__all__ = ["Base", "access", "audit", "cam", "directory", "federation", "organization", "push", "space"]
+__all__ = ["Base", "access", "audit", "cam", "directory", "drift", "federation", "organization", "push", "space"]

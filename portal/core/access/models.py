@@ -57,7 +57,11 @@ class AuthorizationStatus(enum.StrEnum):
 
 
 class Authorization(Base):
-    """(user or group) x account x permission configuration. Only Active ones open an account."""
+    """(user or group) x account x permission configuration. Only Active ones open an account.
+
+    `direct` ones were granted for the account itself. The others stand for an authorization of a department above it,
+    and go with the last one of these.
+    """
 
     __tablename__ = "authorizations"
     __table_args__ = (
@@ -75,6 +79,31 @@ class Authorization(Base):
     account_uin: Mapped[int] = mapped_column(ForeignKey("accounts.uin"))
     configuration_id: Mapped[str] = mapped_column(ForeignKey("configurations.id"))
     status: Mapped[AuthorizationStatus] = mapped_column(String(16), default=AuthorizationStatus.GRANTING)
+    direct: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class DepartmentAuthorization(Base):
+    """(user or group) x department x permission configuration: holds for every account below it, now and later.
+
+    What is wanted; the Authorization rows of the accounts follow it, by tasks.
+    """
+
+    __tablename__ = "department_authorizations"
+    __table_args__ = (
+        CheckConstraint(_ONE_PRINCIPAL, name="one_principal"),
+        UniqueConstraint("user_id", "department_id", "configuration_id", name="uq_department_authorizations_user"),
+        UniqueConstraint("group_id", "department_id", "configuration_id", name="uq_department_authorizations_group"),
+        Index("ix_department_authorizations_department", "department_id", "configuration_id"),
+        Index(None, "configuration_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    space_id: Mapped[str] = mapped_column(ForeignKey("spaces.id"), index=True)
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    group_id: Mapped[str | None] = mapped_column(ForeignKey("groups.id"))
+    department_id: Mapped[int] = mapped_column(ForeignKey("departments.id"))
+    configuration_id: Mapped[str] = mapped_column(ForeignKey("configurations.id"))
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
@@ -219,6 +248,7 @@ class TaskType(enum.StrEnum):
     SYNC_USER_REMOVED = "RemoveUserFromGroup"
     END_SESSIONS = "EndSessions"
     UPDATE_PROVIDER = "UpdateSAMLProvider"
+    REPAIR = "RepairAccount"
 
 
 class TaskStatus(enum.StrEnum):
@@ -226,6 +256,7 @@ class TaskStatus(enum.StrEnum):
     RUNNING = "InProgress"
     SUCCESS = "Success"
     FAILED = "Failed"
+    CANCELED = "Canceled"
 
 
 class Task(Base):
@@ -281,10 +312,14 @@ class BatchUser(Base):
 
 
 class AccountClaim(Base):
-    """One writer per account at a time: taken by compare-and-set, runs out by itself when a worker dies."""
+    """One writer per account at a time: taken by compare-and-set, runs out by itself when a worker dies.
+
+    `next_call_at` is when the account takes its next call without exceeding its calls per second.
+    """
 
     __tablename__ = "account_claims"
 
     account_uin: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     claim: Mapped[str] = mapped_column(String(32))
     until: Mapped[datetime]
+    next_call_at: Mapped[datetime | None]

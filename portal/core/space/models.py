@@ -31,6 +31,7 @@ class Space(Base):
     name: Mapped[str] = mapped_column(String(64), unique=True)
     sso_enabled: Mapped[bool] = mapped_column(default=False)
     scim_enabled: Mapped[bool] = mapped_column(default=False)
+    repairs_drift: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     updated_at: Mapped[datetime] = mapped_column(default=clock.now, onupdate=clock.now)
 
