@@ -251,6 +251,21 @@ def total(door: Door, resources: Resources, condition: ColumnElement[bool] | Non
     return door.session.connection().execute(counting).scalar_one()
 
 
+def _page(
+    door: Door, resources: Resources, projection: Projection, chosen: Select[Any], order: Sequence[Any], offset: int
+) -> Sequence[Row]:
+    """The rows are chosen before they are read: a database may put together the groups of all whom it skips or sorts
+    otherwise.
+    """
+    chosen = chosen.order_by(*order).offset(offset)
+    if _with_groups(resources, projection) and (offset or len(order) > 1):
+        number = resources.model.__table__.c.number
+        numbers = chosen.with_only_columns(number, maintain_column_froms=True).correlate(None)
+        chosen = plain(resources.model, joined=True).where(number.in_(numbers)).order_by(*order)
+    rows: Sequence[Any] = door.session.connection().execute(chosen).all()
+    return rows
+
+
 def find(
     door: Door,
     resources: Resources,
@@ -265,18 +280,15 @@ def find(
     if count == 0:
         return total(door, resources, condition), ()
     number = resources.model.__table__.c.number
-    statement = matching(door, resources, condition, projection).limit(count)
+    chosen = matching(door, resources, condition, projection).limit(count)
     if condition is None and order is None:
         total_of_all, since, offset = counts.place(door.session, door.space.id, resources.model, start - 1)
         if start > total_of_all:
             return total_of_all, ()
-        statement = statement.where(number >= since).order_by(number).offset(offset)
-        page: Sequence[Any] = door.session.connection().execute(statement).all()
-        return total_of_all, page
-    if order is not None:
-        statement = statement.order_by(order)
-    statement = statement.order_by(number).offset(start - 1)
-    rows: Sequence[Any] = door.session.connection().execute(statement).all()
+        chosen = chosen.where(number >= since)
+        return total_of_all, _page(door, resources, projection, chosen, (number,), offset)
+    wanted = (number,) if order is None else (order, number)
+    rows = _page(door, resources, projection, chosen, wanted, start - 1)
     last = len(rows) < count and (rows or start == 1)  # the list ends on this page: nothing to count
     return start - 1 + len(rows) if last else total(door, resources, condition), rows
 
