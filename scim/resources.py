@@ -21,7 +21,7 @@ from portal.core.errors import NotFound
 from portal.core.space.models import Space, SpaceKey
 from scim import casting, guarding, members, patch, strict
 from scim.attributes import GROUPS, USERS, ResourceType
-from scim.errors import ScimError
+from scim.errors import changed_meanwhile
 from scim.patch import MemberChange
 from scim.projection import Projection
 from scim.rows import groups_of, plain
@@ -219,7 +219,7 @@ def locked(door: Door, resources: Resources, row_id: str, *, if_match: str | Non
         row = door.session.scalar(_LOCKED[resources.model], {"space_id": door.space.id, "row_id": row_id})
     row = _found(row, resources, row_id)
     if if_match is not None and not casting.names_version(if_match, row):
-        raise ScimError(412, "It has been changed in the meantime: read it again.")
+        raise changed_meanwhile()
     return row
 
 

@@ -12,13 +12,14 @@ from flask import Flask, Response, current_app, g, request
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from portal.core.actor import Actor
+from portal.core.directory.moving import Seen
 from portal.core.errors import Error, Forbidden
 from portal.core.push import credentials, guard
 from portal.web.errors import render_errors_by
 from portal.web.observing import SCIM_HELD_BACK
 from portal.web.permissions import Permission, requires
 from portal.web.transactions import afterwards, before_writing, database, db, refused
-from scim import bulk, casting, guarding, members, recording, resources, throttle
+from scim import bulk, casting, guarding, members, moving, recording, resources, throttle
 from scim.errors import ScimError, error_body, of_the_heart, taken
 from scim.exchange import MEDIA_TYPE, PREFIX, answer, blueprint, body, projection_of, route
 from scim.redaction import plain
@@ -104,9 +105,12 @@ def replace(kind: str, row_id: str) -> Response:
 def change(kind: str, row_id: str) -> Response:
     """A user comes back whole; a group does not (204), it may be big, unless certain attributes are asked for."""
     sent = body()
+    whole = kind == "Users" or bool(request.args.keys() & {"attributes", "excludedAttributes"})
+    if not whole and (group := moving.moved(g.scim, row_id, sent, if_match=request.headers.get("If-Match"))):
+        return _headed(Response(status=204, mimetype=MEDIA_TYPE), KINDS[kind], group)
     row = _locked(KINDS[kind], row_id)
     KINDS[kind].change(g.scim, row, sent)
-    if kind == "Groups" and not request.args.keys() & {"attributes", "excludedAttributes"}:
+    if not whole:
         return _headed(Response(status=204, mimetype=MEDIA_TYPE), KINDS[kind], row)
     return _resource(KINDS[kind], row)
 
@@ -153,7 +157,7 @@ def _resource(found: Resources, row: Row, status: int = 200) -> Response:
     return _headed(answer(shown, status), found, row)
 
 
-def _headed(response: Response, found: Resources, row: Row) -> Response:
+def _headed(response: Response, found: Resources, row: Row | Seen) -> Response:
     recording.touched(row)
     response.headers["Location"] = casting.location(found.type, row, g.scim.base)
     response.headers["ETag"] = casting.etag(row)
