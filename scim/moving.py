@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from portal.core.directory import moving
-from portal.core.directory.moving import Otherwise, Seen
+from portal.core.directory.drafts import Otherwise
+from portal.core.directory.moving import Seen
 from scim import casting
 from scim.attributes import GROUPS
 from scim.errors import ScimError, changed_meanwhile

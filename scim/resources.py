@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from portal.core.actor import Actor
 from portal.core.directory import counts, groups, users
+from portal.core.directory.drafts import Draft
 from portal.core.directory.models import Group, Membership, Source, User
 from portal.core.errors import NotFound
 from portal.core.space.models import Space, SpaceKey
@@ -24,7 +25,7 @@ from scim.attributes import GROUPS, USERS, ResourceType
 from scim.errors import changed_meanwhile
 from scim.patch import MemberChange
 from scim.projection import Projection
-from scim.rows import groups_of, plain
+from scim.rows import WHOLE, groups_of, plain
 from scim.shaping import Resource, shape
 
 Row = User | Group
@@ -49,6 +50,7 @@ _SHOWN = {
     (User, False): _one(plain(User, joined=False), _users),
     (Group, False): _one(plain(Group, joined=False), _groups),
 }
+_DRAFT = _one(WHOLE, _users)
 _LOCKED = {
     User: _one(select(User), _users).with_for_update(key_share=True),
     Group: _one(select(Group), _groups).with_for_update(key_share=True),
@@ -217,7 +219,21 @@ def locked(door: Door, resources: Resources, row_id: str, *, if_match: str | Non
     row: Row | None = None
     if _ID.fullmatch(row_id):
         row = door.session.scalar(_LOCKED[resources.model], {"space_id": door.space.id, "row_id": row_id})
-    row = _found(row, resources, row_id)
+    return _matched(_found(row, resources, row_id), if_match)
+
+
+def draft(door: Door, user_id: str, *, if_match: str | None = None) -> User:
+    """The same of a user that is not locked, but written only if it still is so (drafts)."""
+    row = None
+    if _ID.fullmatch(user_id):
+        asked = {"space_id": door.space.id, "row_id": user_id}
+        row = door.session.connection().execute(_DRAFT, asked).one_or_none()
+    read: Any = row and Draft(**row._mapping)
+    found: Any = _matched(_found(read, KINDS["Users"], user_id), if_match)
+    return found  # type: ignore[no-any-return]
+
+
+def _matched(row: Row, if_match: str | None) -> Row:
     if if_match is not None and not casting.names_version(if_match, row):
         raise changed_meanwhile()
     return row

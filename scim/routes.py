@@ -6,12 +6,15 @@ A thin layer: one set of handlers for users and groups. Errors below /scim/ are 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 from flask import Flask, Response, current_app, g, request
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from portal.core.actor import Actor
+from portal.core.directory.drafts import Otherwise
 from portal.core.directory.moving import Seen
 from portal.core.errors import Error, Forbidden
 from portal.core.push import credentials, guard
@@ -95,8 +98,7 @@ def read(kind: str, row_id: str) -> Response:
 @requires(Permission.SCIM_CREDENTIAL)
 def replace(kind: str, row_id: str) -> Response:
     sent = body()
-    row = _locked(KINDS[kind], row_id)
-    KINDS[kind].replace(g.scim, row, sent)
+    row = _changed(KINDS[kind], row_id, lambda row: KINDS[kind].replace(g.scim, row, sent))
     return _resource(KINDS[kind], row)
 
 
@@ -108,8 +110,7 @@ def change(kind: str, row_id: str) -> Response:
     whole = kind == "Users" or bool(request.args.keys() & {"attributes", "excludedAttributes"})
     if not whole and (group := moving.moved(g.scim, row_id, sent, if_match=request.headers.get("If-Match"))):
         return _headed(Response(status=204, mimetype=MEDIA_TYPE), KINDS[kind], group)
-    row = _locked(KINDS[kind], row_id)
-    KINDS[kind].change(g.scim, row, sent)
+    row = _changed(KINDS[kind], row_id, lambda row: KINDS[kind].change(g.scim, row, sent))
     if not whole:
         return _headed(Response(status=204, mimetype=MEDIA_TYPE), KINDS[kind], row)
     return _resource(KINDS[kind], row)
@@ -142,6 +143,20 @@ def change_many() -> Response:
 def not_offered() -> Response:
     """RFC 7644 section 3.11: what a server does not do, it answers with 501."""
     raise ScimError(501, "This server knows no /Me: a credential is not a user.")
+
+
+def _changed(found: Resources, row_id: str, change: Callable[[Any], None]) -> Row:
+    """A user is locked only when somebody else changes it in the same moment."""
+    if found is KINDS["Users"]:
+        try:
+            row: Row = resources.draft(g.scim, row_id, if_match=request.headers.get("If-Match"))
+            change(recording.touched(row))
+            return row
+        except (Otherwise, guarding.HeldBack):  # nobody is held back for what was so a moment ago
+            g.scim.session.rollback()
+    row = _locked(found, row_id)
+    change(row)
+    return row
 
 
 def _locked(found: Resources, row_id: str) -> Row:

@@ -1,7 +1,7 @@
 """Users into a pushed group and out of it, with the group locked for as short as can be (IC-5).
 
-An IdP that fills a big group sends one request after another for it, each of which gives the group another version: they
-wait for each other. So everything is looked at and written down before the version is raised, which locks the row; after
+An IdP that fills a big group sends one request after another for it. Each gives the group another version, so they wait
+for each other, and everything is looked at and written down before the version is raised, which locks the row; after
 that come the memberships and the commit. What can be told by then only, that the group hangs together with others or
 that somebody was quicker, is an `Otherwise`: the caller undoes the transaction and goes the long way, which locks first
 (`groups.add_members`, `groups.remove_members`, `nesting`). Both take the group before the memberships.
@@ -23,6 +23,7 @@ from portal.core.access.models import OpenedSession, SyncStatus, UserSync
 from portal.core.actor import Actor
 from portal.core.database import UtcDateTime
 from portal.core.directory.closure import is_nested
+from portal.core.directory.drafts import Otherwise
 from portal.core.directory.models import Group, Membership, Source, User
 from portal.core.space.models import Space, SpaceKey
 
@@ -69,10 +70,6 @@ _LEAVE = (
     .where(_members.c.group_id == _group_id, _members.c.user_id.in_(_ids), _members.c.direct)
     .returning(_members.c.user_id, _nested, or_(_is_followed, _is_inside))
 )
-
-
-class Otherwise(Exception):
-    """Nothing may be committed of what was done so far."""
 
 
 class Seen(NamedTuple):
