@@ -24,7 +24,7 @@ from portal.web.permissions import Permission, requires
 from portal.web.transactions import afterwards, before_writing, database, db, refused
 from scim import bulk, casting, guarding, members, moving, recording, resources, throttle
 from scim.errors import ScimError, error_body, of_the_heart, taken
-from scim.exchange import MEDIA_TYPE, PREFIX, answer, blueprint, body, projection_of, route
+from scim.exchange import MEDIA_TYPE, PREFIX, Answer, answer, blueprint, body, projection_of, route
 from scim.redaction import plain
 from scim.resources import KINDS, Door, Resources, Row
 
@@ -89,7 +89,7 @@ def read(kind: str, row_id: str) -> Response:
     wanted = projection_of(found, request.args)
     row = resources.get(g.scim, found, row_id, wanted)
     if casting.names_version(request.headers.get("If-None-Match"), row):
-        return _headed(Response(status=304, mimetype=MEDIA_TYPE), found, row)
+        return _headed(Answer(status=304, mimetype=MEDIA_TYPE), found, row)
     (shown,) = found.shown(g.scim, [row], wanted)
     return _headed(answer(shown), found, row)
 
@@ -109,10 +109,10 @@ def change(kind: str, row_id: str) -> Response:
     sent = body()
     whole = kind == "Users" or bool(request.args.keys() & {"attributes", "excludedAttributes"})
     if not whole and (group := moving.moved(g.scim, row_id, sent, if_match=request.headers.get("If-Match"))):
-        return _headed(Response(status=204, mimetype=MEDIA_TYPE), KINDS[kind], group)
+        return _headed(Answer(status=204, mimetype=MEDIA_TYPE), KINDS[kind], group)
     row = _changed(KINDS[kind], row_id, lambda row: KINDS[kind].change(g.scim, row, sent))
     if not whole:
-        return _headed(Response(status=204, mimetype=MEDIA_TYPE), KINDS[kind], row)
+        return _headed(Answer(status=204, mimetype=MEDIA_TYPE), KINDS[kind], row)
     return _resource(KINDS[kind], row)
 
 
@@ -120,7 +120,7 @@ def change(kind: str, row_id: str) -> Response:
 @requires(Permission.SCIM_CREDENTIAL)
 def delete(kind: str, row_id: str) -> Response:
     KINDS[kind].delete(g.scim, _locked(KINDS[kind], row_id))
-    return Response(status=204, mimetype=MEDIA_TYPE)
+    return Answer(status=204, mimetype=MEDIA_TYPE)
 
 
 @blueprint.post("/Bulk", endpoint="bulk")
