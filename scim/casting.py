@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from portal.core.directory.models import Group, Source, User
+from portal.core.directory.moving import Seen
 from portal.core.directory.users import Value
 from portal.core.text import fold
 from scim.attributes import ENTERPRISE, GROUPS, USERS, Attribute, ResourceType
@@ -94,15 +95,15 @@ def _resource(resource_type: ResourceType, row: User | Group, writable: Resource
     return {"schemas": [resource_type.schema.id], "id": row.id, **writable, "meta": meta}
 
 
-def location(resource_type: ResourceType, row: User | Group, base: str) -> str:
+def location(resource_type: ResourceType, row: User | Group | Seen, base: str) -> str:
     return f"{base}{resource_type.endpoint}/{row.id}"
 
 
-def etag(row: User | Group) -> str:
+def etag(row: User | Group | Seen) -> str:
     return f'W/"{row.version}"'
 
 
-def names_version(header: str | None, row: User | Group) -> bool:
+def names_version(header: str | None, row: User | Group | Seen) -> bool:
     """Whether an If-Match or If-None-Match names the row's version; weak tags, so `W/` does not count."""
     tags = {tag.strip().removeprefix("W/") for tag in (header or "").split(",")}
     return "*" in tags or etag(row).removeprefix("W/") in tags

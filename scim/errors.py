@@ -85,3 +85,8 @@ def of_the_heart(error: Error) -> ScimError:
 def error_body(error: ScimError) -> dict[str, Any]:
     body = {"schemas": [ERROR_SCHEMA], "status": str(error.status), "detail": error.detail}
     return body | ({"scimType": error.scim_type} if error.scim_type else {})
+
+
+def changed_meanwhile() -> ScimError:
+    """If-Match names another version (RFC 7644 section 3.14)."""
+    return ScimError(412, "It has been changed in the meantime: read it again.")

@@ -158,16 +158,17 @@ def _body() -> str | None:
 
 
 def _line(response: Response, known: dict[str, Any], body: str | None = None) -> Line:
-    query = f"?{unquote_plus(request.query_string.decode(errors='replace'))}" if request.query_string else ""
+    asked = request._get_current_object()  # type: ignore[attr-defined]
+    query = f"?{unquote_plus(asked.query_string.decode(errors='replace'))}" if asked.query_string else ""
     return Line(
         at=clock.now(),
-        method=request.method,
-        path=without_secrets(request.path + query),
+        method=asked.method,
+        path=without_secrets(asked.path + query),
         status=response.status_code,
         milliseconds=round((time.perf_counter() - g.started) * 1000, 1),
         request_id=g.get("request_id", ""),
-        address=request.remote_addr or "",
-        client=request.user_agent.string,
+        address=asked.remote_addr or "",
+        client=asked.headers.get("User-Agent", ""),
         body=body,
         **known,
     )

@@ -16,15 +16,16 @@ from sqlalchemy.orm import Session
 
 from portal.core.actor import Actor
 from portal.core.directory import counts, groups, users
+from portal.core.directory.drafts import Draft
 from portal.core.directory.models import Group, Membership, Source, User
 from portal.core.errors import NotFound
 from portal.core.space.models import Space, SpaceKey
 from scim import casting, guarding, members, patch, strict
 from scim.attributes import GROUPS, USERS, ResourceType
-from scim.errors import ScimError
+from scim.errors import changed_meanwhile
 from scim.patch import MemberChange
 from scim.projection import Projection
-from scim.rows import groups_of, plain
+from scim.rows import WHOLE, groups_of, plain
 from scim.shaping import Resource, shape
 
 Row = User | Group
@@ -49,6 +50,7 @@ _SHOWN = {
     (User, False): _one(plain(User, joined=False), _users),
     (Group, False): _one(plain(Group, joined=False), _groups),
 }
+_DRAFT = _one(WHOLE, _users)
 _LOCKED = {
     User: _one(select(User), _users).with_for_update(key_share=True),
     Group: _one(select(Group), _groups).with_for_update(key_share=True),
@@ -217,9 +219,23 @@ def locked(door: Door, resources: Resources, row_id: str, *, if_match: str | Non
     row: Row | None = None
     if _ID.fullmatch(row_id):
         row = door.session.scalar(_LOCKED[resources.model], {"space_id": door.space.id, "row_id": row_id})
-    row = _found(row, resources, row_id)
+    return _matched(_found(row, resources, row_id), if_match)
+
+
+def draft(door: Door, user_id: str, *, if_match: str | None = None) -> User:
+    """The same of a user that is not locked, but written only if it still is so (drafts)."""
+    row = None
+    if _ID.fullmatch(user_id):
+        asked = {"space_id": door.space.id, "row_id": user_id}
+        row = door.session.connection().execute(_DRAFT, asked).one_or_none()
+    read: Any = row and Draft(**row._mapping)
+    found: Any = _matched(_found(read, KINDS["Users"], user_id), if_match)
+    return found  # type: ignore[no-any-return]
+
+
+def _matched(row: Row, if_match: str | None) -> Row:
     if if_match is not None and not casting.names_version(if_match, row):
-        raise ScimError(412, "It has been changed in the meantime: read it again.")
+        raise changed_meanwhile()
     return row
 
 
@@ -251,6 +267,21 @@ def total(door: Door, resources: Resources, condition: ColumnElement[bool] | Non
     return door.session.connection().execute(counting).scalar_one()
 
 
+def _page(
+    door: Door, resources: Resources, projection: Projection, chosen: Select[Any], order: Sequence[Any], offset: int
+) -> Sequence[Row]:
+    """The rows are chosen before they are read: a database may put together the groups of all whom it skips or sorts
+    otherwise.
+    """
+    chosen = chosen.order_by(*order).offset(offset)
+    if _with_groups(resources, projection) and (offset or len(order) > 1):
+        number = resources.model.__table__.c.number
+        numbers = chosen.with_only_columns(number, maintain_column_froms=True).correlate(None)
+        chosen = plain(resources.model, joined=True).where(number.in_(numbers)).order_by(*order)
+    rows: Sequence[Any] = door.session.connection().execute(chosen).all()
+    return rows
+
+
 def find(
     door: Door,
     resources: Resources,
@@ -265,18 +296,15 @@ def find(
     if count == 0:
         return total(door, resources, condition), ()
     number = resources.model.__table__.c.number
-    statement = matching(door, resources, condition, projection).limit(count)
+    chosen = matching(door, resources, condition, projection).limit(count)
     if condition is None and order is None:
         total_of_all, since, offset = counts.place(door.session, door.space.id, resources.model, start - 1)
         if start > total_of_all:
             return total_of_all, ()
-        statement = statement.where(number >= since).order_by(number).offset(offset)
-        page: Sequence[Any] = door.session.connection().execute(statement).all()
-        return total_of_all, page
-    if order is not None:
-        statement = statement.order_by(order)
-    statement = statement.order_by(number).offset(start - 1)
-    rows: Sequence[Any] = door.session.connection().execute(statement).all()
+        chosen = chosen.where(number >= since)
+        return total_of_all, _page(door, resources, projection, chosen, (number,), offset)
+    wanted = (number,) if order is None else (order, number)
+    rows = _page(door, resources, projection, chosen, wanted, start - 1)
     last = len(rows) < count and (rows or start == 1)  # the list ends on this page: nothing to count
     return start - 1 + len(rows) if last else total(door, resources, condition), rows
 

@@ -6,21 +6,25 @@ A thin layer: one set of handlers for users and groups. Errors below /scim/ are 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 from flask import Flask, Response, current_app, g, request
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from portal.core.actor import Actor
+from portal.core.directory.drafts import Otherwise
+from portal.core.directory.moving import Seen
 from portal.core.errors import Error, Forbidden
 from portal.core.push import credentials, guard
 from portal.web.errors import render_errors_by
 from portal.web.observing import SCIM_HELD_BACK
 from portal.web.permissions import Permission, requires
 from portal.web.transactions import afterwards, before_writing, database, db, refused
-from scim import bulk, casting, guarding, members, recording, resources, throttle
+from scim import bulk, casting, guarding, members, moving, recording, resources, throttle
 from scim.errors import ScimError, error_body, of_the_heart, taken
-from scim.exchange import MEDIA_TYPE, PREFIX, answer, blueprint, body, projection_of, route
+from scim.exchange import MEDIA_TYPE, PREFIX, Answer, answer, blueprint, body, projection_of, route
 from scim.redaction import plain
 from scim.resources import KINDS, Door, Resources, Row
 
@@ -85,7 +89,7 @@ def read(kind: str, row_id: str) -> Response:
     wanted = projection_of(found, request.args)
     row = resources.get(g.scim, found, row_id, wanted)
     if casting.names_version(request.headers.get("If-None-Match"), row):
-        return _headed(Response(status=304, mimetype=MEDIA_TYPE), found, row)
+        return _headed(Answer(status=304, mimetype=MEDIA_TYPE), found, row)
     (shown,) = found.shown(g.scim, [row], wanted)
     return _headed(answer(shown), found, row)
 
@@ -94,8 +98,7 @@ def read(kind: str, row_id: str) -> Response:
 @requires(Permission.SCIM_CREDENTIAL)
 def replace(kind: str, row_id: str) -> Response:
     sent = body()
-    row = _locked(KINDS[kind], row_id)
-    KINDS[kind].replace(g.scim, row, sent)
+    row = _changed(KINDS[kind], row_id, lambda row: KINDS[kind].replace(g.scim, row, sent))
     return _resource(KINDS[kind], row)
 
 
@@ -104,10 +107,12 @@ def replace(kind: str, row_id: str) -> Response:
 def change(kind: str, row_id: str) -> Response:
     """A user comes back whole; a group does not (204), it may be big, unless certain attributes are asked for."""
     sent = body()
-    row = _locked(KINDS[kind], row_id)
-    KINDS[kind].change(g.scim, row, sent)
-    if kind == "Groups" and not request.args.keys() & {"attributes", "excludedAttributes"}:
-        return _headed(Response(status=204, mimetype=MEDIA_TYPE), KINDS[kind], row)
+    whole = kind == "Users" or bool(request.args.keys() & {"attributes", "excludedAttributes"})
+    if not whole and (group := moving.moved(g.scim, row_id, sent, if_match=request.headers.get("If-Match"))):
+        return _headed(Answer(status=204, mimetype=MEDIA_TYPE), KINDS[kind], group)
+    row = _changed(KINDS[kind], row_id, lambda row: KINDS[kind].change(g.scim, row, sent))
+    if not whole:
+        return _headed(Answer(status=204, mimetype=MEDIA_TYPE), KINDS[kind], row)
     return _resource(KINDS[kind], row)
 
 
@@ -115,7 +120,7 @@ def change(kind: str, row_id: str) -> Response:
 @requires(Permission.SCIM_CREDENTIAL)
 def delete(kind: str, row_id: str) -> Response:
     KINDS[kind].delete(g.scim, _locked(KINDS[kind], row_id))
-    return Response(status=204, mimetype=MEDIA_TYPE)
+    return Answer(status=204, mimetype=MEDIA_TYPE)
 
 
 @blueprint.post("/Bulk", endpoint="bulk")
@@ -140,6 +145,20 @@ def not_offered() -> Response:
     raise ScimError(501, "This server knows no /Me: a credential is not a user.")
 
 
+def _changed(found: Resources, row_id: str, change: Callable[[Any], None]) -> Row:
+    """A user is locked only when somebody else changes it in the same moment."""
+    if found is KINDS["Users"]:
+        try:
+            row: Row = resources.draft(g.scim, row_id, if_match=request.headers.get("If-Match"))
+            change(recording.touched(row))
+            return row
+        except (Otherwise, guarding.HeldBack):  # nobody is held back for what was so a moment ago
+            g.scim.session.rollback()
+    row = _locked(found, row_id)
+    change(row)
+    return row
+
+
 def _locked(found: Resources, row_id: str) -> Row:
     guarding.lock_first(g.scim, found.type.endpoint.strip("/"), request.method, request.get_data())
     if found is KINDS["Groups"]:
@@ -153,7 +172,7 @@ def _resource(found: Resources, row: Row, status: int = 200) -> Response:
     return _headed(answer(shown, status), found, row)
 
 
-def _headed(response: Response, found: Resources, row: Row) -> Response:
+def _headed(response: Response, found: Resources, row: Row | Seen) -> Response:
     recording.touched(row)
     response.headers["Location"] = casting.location(found.type, row, g.scim.base)
     response.headers["ETag"] = casting.etag(row)

@@ -8,6 +8,7 @@ from sqlalchemy import JSON, Select, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from portal.core.directory.drafts import COLUMNS
 from portal.core.directory.models import Group, Membership, User
 
 _users, _groups, _members = User.__table__.c, Group.__table__.c, Membership.__table__.c
@@ -39,6 +40,8 @@ _JOINED = (
     .scalar_subquery()
     .label("joined")
 )
+WHOLE = select(*(_users[name] for name in COLUMNS), _users.version.label("seen"), _JOINED)
+"""A user that is going to be changed (drafts)."""
 _PLAIN: dict[Any, Select[Any]] = {
     (User, False): select(*(_users[name] for name in _ALIKE + _OF_USER)),
     (User, True): select(*(_users[name] for name in _ALIKE + _OF_USER), _JOINED),

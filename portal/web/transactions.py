@@ -52,8 +52,8 @@ def _writes() -> bool:
 
 @contextmanager
 def before_writing() -> Iterator[Connection]:
-    """For the question who asks: before it is answered nobody shall hold the write lock, nor wait for it."""
-    if _writes():
+    """For the question who asks: before it is answered nobody shall hold SQLite's write lock, nor wait for it."""
+    if _writes() and database.engine.dialect.name == "sqlite":
         with database.reading() as connection:
             yield connection
     else:
@@ -84,7 +84,7 @@ def setup_transactions(app: Flask, database: Database) -> None:
         session = g.pop("db", None)
         if session is not None:
             try:
-                if response.status_code < 400:
+                if response.status_code < 400 and (_writes() or _has_work(session)):
                     database.commit(session)
             finally:
                 session.close()
@@ -101,6 +101,11 @@ def setup_transactions(app: Flask, database: Database) -> None:
         session = g.pop("db", None)
         if session is not None:
             session.close()
+
+
+def _has_work(session: Session) -> bool:
+    """Most who only read have nothing to commit, and there is no transaction to end."""
+    return bool(session.new or session.dirty or session.deleted or session.info.get("queued"))
 
 
 def _write_afterwards() -> None:

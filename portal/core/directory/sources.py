@@ -24,7 +24,7 @@ def is_read_only(session: Session, found: User | Group) -> bool:
 
 def check_source(session: Session, actor: Actor, found: User | Group) -> None:
     """Raises Forbidden: SCIM may not touch Manual objects, nobody else may touch SCIM objects while SCIM is on."""
-    what = "user" if isinstance(found, User) else "user group"
+    what = "user group" if isinstance(found, Group) else "user"
     if actor.kind == "scim" and found.source != Source.SCIM:
         raise Forbidden(f"This {what} was made by hand in the console; SCIM may not change it. {adoption_of(found)}")
     if actor.kind != "scim" and is_read_only(session, found):
@@ -35,7 +35,7 @@ def check_source(session: Session, actor: Actor, found: User | Group) -> None:
 
 def adoption_of(found: User | Group) -> str:
     """What to do about a Manual object that a push runs into."""
-    what = "user" if isinstance(found, User) else "user group"
+    what = "user group" if isinstance(found, Group) else "user"
     return f"An administrator can hand it over to SCIM on the page of the {what} {found.id} in the console."
 
 

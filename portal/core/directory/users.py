@@ -6,15 +6,18 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
+from portal.core.access.models import OpenedSession
 from portal.core.actor import Actor
 from portal.core.database import flush_or
-from portal.core.directory import counts
+from portal.core.directory import counts, drafts
 from portal.core.directory import values as kept
+from portal.core.directory.drafts import Draft
 from portal.core.directory.models import Group, Membership, Source, User, UserValue
 from portal.core.directory.sources import check_source, of_other
 from portal.core.errors import Conflict, Invalid, NotFound
@@ -44,6 +47,11 @@ _DELETE_VALUE = _values.delete().where(
     _values.c.position == bindparam("at"),
 )
 _sign_ins: Any = SignIn.__table__
+_opened: Any = OpenedSession.__table__
+_ANY_SESSION = select(  # built once: mostly answered with no
+    exists().where(_sign_ins.c.user_id == bindparam("of"), _sign_ins.c.ended_at.is_(None)),
+    exists().where(_opened.c.user_id == bindparam("of"), _opened.c.ends_at > bindparam("now")),
+)
 _END_SIGN_INS = (
     _sign_ins.update()
     .where(_sign_ins.c.user_id == bindparam("of"), _sign_ins.c.ended_at.is_(None))
@@ -125,12 +133,13 @@ def update_user(
     changed = sorted(name for name, value in before.items() if getattr(user, name) != value)
     if changed:
         _touch(user)
-        _flush(session, unique=not {"user_name", "email"}.isdisjoint(changed))
+        _flush(session, user, unique=not {"user_name", "email"}.isdisjoint(changed))
         if actor.kind != "scim" and user.source == Source.SCIM:
             kept.follow_columns(session, user, email_before=before.get("email", user.email))
     if values is not None and _replace_values(session, user, values):
         if not changed:
             _touch(user)
+            _flush(session, user, unique=False)
         changed.append("values")
     if changed:
         _record(session, actor, "user.update", user, changed=changed)
@@ -147,9 +156,13 @@ def set_enabled(session: Session, actor: Actor, *, user: User, enabled: bool) ->
     user.enabled = enabled
     kept.show_active(user)
     _touch(user)
+    _flush(session, user, unique=False)
     if not enabled:
-        end_sessions(session, user)
-        sessions.end_all(session, actor, user=user)
+        signed_in, inside = session.connection().execute(_ANY_SESSION, {"of": user.id, "now": clock.now()}).one()
+        if signed_in:
+            end_sessions(session, user)
+        if inside:
+            sessions.end_all(session, actor, user=user)
     _record(session, actor, "user.enable" if enabled else "user.disable", user)
     return user
 
@@ -275,18 +288,21 @@ def _touch(user: User) -> None:
     user.updated_at = clock.now()
 
 
-def _flush(session: Session, *, unique: bool) -> None:
+def _flush(session: Session, user: User, *, unique: bool) -> None:
     """Two requests at the same time: the unique index decides, and the loser is refused as if it had come later."""
-    if not unique:
-        session.flush()
-        return
     taken = Conflict("A user of this name or e-mail exists already in this space.", field="user_name")
     try:
-        flush_or(session, taken)
-    except Conflict:
-        if "email_key" in str(getattr(taken.__cause__, "orig", "")):
+        if isinstance(user, Draft):
+            drafts.write(session, user)
+        elif unique:
+            flush_or(session, taken)
+        else:
+            session.flush()
+    except (Conflict, IntegrityError) as error:
+        cause = taken.__cause__ or error
+        if "email_key" in str(getattr(cause, "orig", "")):
             taken.field = "email"
-        raise
+        raise taken from cause
 
 
 def _record(session: Session, actor: Actor, action: str, user: User, **details: Any) -> None:

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -35,6 +36,15 @@ WINDOW = timedelta(hours=24)
 OPEN = timedelta(hours=24)
 RETRY_AFTER = timedelta(minutes=10)
 _NAMES = 10
+_guards: Any = ScimGuard.__table__.c
+_COUNT = (  # one more in the window, in one statement: all but the first and the last go by here
+    update(ScimGuard.__table__)  # type: ignore[arg-type]
+    .where(_guards.space_id == bindparam("of"), _guards.percent > 0, _guards.paused_at.is_(None))
+    .where(_guards.window_started_at > bindparam("began"))
+    .where(or_(_guards.open_until.is_(None), _guards.open_until <= bindparam("now")))
+    .where(or_(_guards.taken < LEAST, _guards.taken < _guards.users_at_start * _guards.percent // 100))
+    .values(taken=_guards.taken + 1)
+)
 _LOOKED_THROUGH = 200
 
 
@@ -78,6 +88,9 @@ def take(session: Session, *, space: Space | SpaceKey, user: User) -> None:
     now = clock.now()
     if not user.enabled or user.source != Source.SCIM or now - user.created_at < TRIAL:
         return
+    session.flush()
+    if session.connection().execute(_COUNT, {"of": space.id, "now": now, "began": now - WINDOW}).rowcount:
+        return
     guard = lock(session, space)
     if guard is None or _is_open(guard, now):
         return
@@ -87,6 +100,7 @@ def take(session: Session, *, space: Space | SpaceKey, user: User) -> None:
     if guard.paused_at is not None or _is_used_up(session, space, guard):
         raise HeldBack(_reason(guard))
     guard.taken += 1
+    session.flush()
 
 
 def hold(session: Session, actor: Actor, *, space_id: str, user_id: str, user_name: str, reason: str) -> None:
