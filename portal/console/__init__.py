@@ -32,6 +32,7 @@ AREAS = (
     "scim_log",
     "configurations",
     "deployments",
+    "deploying",
     "accounts",
     "grant_roles",
     "grant_users",

@@ -103,13 +103,13 @@ def configuration(configuration_id: str) -> str:
     found = configurations.get_configuration(db(), space(), configuration_id)
     tab = request.args.get("tab") if request.args.get("tab") in TABS else TABS[0]
     search = search_from_url("status")
+    shown: dict[str, Any] = {"configuration": found, "tab": tab, "preset": presets.find}
     if tab == "policies":
-        page: Any = queries.policies_of_configuration(db(), found, search)
+        shown["page"] = queries.policies_of_configuration(db(), found, search)
     else:
-        page = queries.deployments_of_configuration(db(), space(), found, search)
-    return render_template(
-        "console/configurations/details.html", configuration=found, tab=tab, page=page, preset=presets.find
-    )
+        shown["page"] = queries.deployments_of_configuration(db(), space(), found, search)
+        shown["outdated"] = queries.count_outdated(db(), space(), configuration_id=found.id)
+    return render_template("console/configurations/details.html", **shown)
 
 
 @blueprint.route("/configurations/<configuration_id>/edit", methods=["GET", "POST"])

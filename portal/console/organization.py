@@ -69,7 +69,7 @@ def organization_page() -> str:
 @requires(Permission.ADD_DEPARTMENT)
 def create_department() -> Any:
     form = NewDepartmentForm(parent=request.args.get("parent"))
-    form.parent.choices = _choices()
+    form.parent.choices = department_choices()
     if form.validate_on_submit():
         made = form.attempt(
             lambda: departments.create_department(
@@ -123,7 +123,7 @@ def delete_department(department_id: int) -> Any:
 @requires(Permission.CREATE_MEMBER)
 def create_member() -> Any:
     form = NewMemberForm(department=request.args.get("department"))
-    form.department.choices = _choices()
+    form.department.choices = department_choices()
     if form.validate_on_submit():
         department = _department(form.department.data)
         made = form.attempt(
@@ -155,7 +155,7 @@ def edit_member(uin: int) -> Any:
 def move_members() -> Any:
     rows = queries.members_of(db(), organization(), _chosen())
     form = MoveForm()
-    form.department.choices = _choices()
+    form.department.choices = department_choices()
     if form.validate_on_submit():
         target = _department(form.department.data)
         verb = _on_chosen(members.move_members, department=target)
@@ -199,7 +199,7 @@ def _department(department_id: str | None) -> Department:
     return queries.department(db(), organization(), number if number < 2**31 else 0)
 
 
-def _choices() -> list[tuple[str, str]]:
+def department_choices() -> list[tuple[str, str]]:
     nodes = queries.flat(queries.tree(db(), organization()))
     return [(str(node.id), "\N{NO-BREAK SPACE}" * 4 * node.depth + node.name) for node in nodes]
 

@@ -14,6 +14,7 @@ from portal.core.access.authorizations import queue_revocations, queue_undeploym
 from portal.core.access.models import Configuration, Deployment, DeploymentStatus, TaskStatus, TaskType
 from portal.core.access.picking import chunks, pick_accounts, pick_configurations
 from portal.core.access.queries.authorizations import rows_of_deployment
+from portal.core.access.queries.configurations import outdated_in
 from portal.core.access.tasks import enqueue, new_batch
 from portal.core.actor import Actor
 from portal.core.errors import Conflict, Invalid, NotFound
@@ -68,6 +69,21 @@ def redeploy(session: Session, actor: Actor, *, space: Space, deployments: Seque
     session.flush()
     _record(session, actor, "deployment.redeploy", batch_id, tasks=len(rows))
     return batch_id
+
+
+def redeploy_outdated(
+    session: Session, actor: Actor, *, space: Space, configuration_id: str = "", account_uin: int | None = None
+) -> str:
+    """All that require redeployment, of one configuration or in one account if said. Raises Conflict, LimitReached."""
+    statement = (
+        select(Deployment.id)
+        .join(Configuration, Configuration.id == Deployment.configuration_id)
+        .where(Deployment.space_id == space.id, outdated_in(configuration_id, account_uin))
+    )
+    wanted = session.scalars(statement.order_by(Deployment.id)).all()
+    if not wanted:
+        raise Conflict("Nothing requires redeployment (any more).")
+    return redeploy(session, actor, space=space, deployments=wanted)
 
 
 def deploy(

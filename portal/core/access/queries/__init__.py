@@ -9,9 +9,11 @@ from portal.core.access.queries.authorizations import (
 )
 from portal.core.access.queries.configurations import (
     configurations_page,
+    count_outdated,
     deployment_rows,
     deployments_of_account,
     deployments_of_configuration,
+    outdated_deployments,
     policies_of_configuration,
 )
 from portal.core.access.queries.entries import entries_of_user, user_entries_of_user
@@ -35,12 +37,14 @@ __all__ = [
     "authorizations_of_user",
     "batch",
     "configurations_page",
+    "count_outdated",
     "counts",
     "deployment_rows",
     "deployments_of_account",
     "deployments_of_configuration",
     "entries_of_user",
     "lost_by_leaving",
+    "outdated_deployments",
     "policies_of_configuration",
     "provider_rows",
     "spread",
