@@ -34,6 +34,7 @@ AREAS = (
     "deployments",
     "deploying",
     "accounts",
+    "removing",
     "grant_roles",
     "grant_users",
     "syncs",

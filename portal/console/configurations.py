@@ -14,6 +14,7 @@ from portal.console import blueprint
 from portal.console.scope import actor, space
 from portal.core.access import configurations, queries
 from portal.core.access.models import Configuration
+from portal.core.access.queries.removal import Scope, removal
 from portal.core.cam import presets
 from portal.core.paging import Search
 from portal.web.forms import Form, many
@@ -167,8 +168,5 @@ def delete_configuration(configuration_id: str) -> Any:
         configurations.delete_configuration(db(), actor(), configuration=found)
         flash(_("Permission configuration %(name)s deleted.", name=found.name), "good")
         return redirect(url_for("console.configurations"), 303)
-    policies = queries.policies_of_configuration(db(), found, search_from_url()).total
-    deployed = queries.deployments_of_configuration(db(), space(), found, search_from_url()).total
-    return render_template(
-        "console/configurations/delete.html", configuration=found, policies=policies, deployed=deployed
-    )
+    held = removal(db(), Scope(space(), configurations=[found.id]))
+    return render_template("console/configurations/delete.html", configuration=found, removal=held)

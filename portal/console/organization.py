@@ -9,12 +9,14 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
+from flask_login import current_user
 from werkzeug.wrappers import Response
 from wtforms import SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from portal.console import blueprint
 from portal.console.scope import actor, organization
+from portal.core.access.queries.removal import Scope, removal
 from portal.core.organization import departments, members, names, queries
 from portal.core.organization.models import Department
 from portal.web.forms import Form, many
@@ -175,7 +177,8 @@ def remove_members() -> Any:
     if form.validate_on_submit() and form.attempt(_on_chosen(members.remove_members)):
         flash(ngettext("%(num)s member removed.", "%(num)s members removed.", len(rows)), "good")
         return _to_department(rows[0].department_id)
-    return render_template("console/organization/remove.html", form=form, rows=rows), form.status
+    held = removal(db(), Scope(current_user.space, accounts=_chosen())) if current_user.space else None
+    return render_template("console/organization/remove.html", form=form, rows=rows, removal=held), form.status
 
 
 def _on_chosen(verb: Callable[..., Any], **fields: Any) -> Callable[[], Any]:

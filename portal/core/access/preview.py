@@ -5,10 +5,9 @@ In as many statements for ten thousand accounts as for one. Lists are cut after 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
@@ -29,26 +28,12 @@ from portal.core.access.models import (
     UserSync,
 )
 from portal.core.access.queries.shared import sum_if
+from portal.core.access.rows import MOST, First, cut
 from portal.core.access.selection import Selection
 from portal.core.cam import presets
 from portal.core.directory.models import Group, User
 from portal.core.organization.models import Member
 from portal.core.space.models import Space
-
-T = TypeVar("T")
-MOST = 20
-
-
-@dataclass(frozen=True)
-class First(Generic[T]):
-    """The first ones of a list, and how many there are in all."""
-
-    rows: Sequence[T] = ()
-    total: int = 0
-
-    @property
-    def more(self) -> int:
-        return self.total - len(self.rows)
 
 
 @dataclass(frozen=True)
@@ -249,8 +234,3 @@ def _missing_policies(session: Session, configurations: Mapping[str, str]) -> Fi
         .order_by(ConfigurationPolicy.policy_name)
     )
     return cut([(configurations[key], name) for key, name in rows if presets.find(name) is None])
-
-
-def cut(items: Iterable[T]) -> First[T]:
-    everything = list(items)
-    return First(list(islice(everything, MOST)), len(everything))

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from portal.core import limits
 from portal.core.access import room
 from portal.core.access.models import SyncedUser, UserSync
-from portal.core.access.preview import MOST, First, being_removed, cut, disabled_of, providers_in
+from portal.core.access.preview import being_removed, disabled_of, providers_in
+from portal.core.access.rows import MOST, First, cut
 from portal.core.access.selection import Selection, existing_syncs
 from portal.core.access.syncs import why_not_synchronized
 from portal.core.cam.models import CamUser

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from portal.core.access.models import (
     AuthorizationStatus,
@@ -14,6 +16,26 @@ from portal.core.access.models import (
     ProviderState,
     SyncStatus,
 )
+
+T = TypeVar("T")
+MOST = 20
+"""Rows of a list that a review or a confirmation shows."""
+
+
+@dataclass(frozen=True)
+class First(Generic[T]):
+    """The first ones of a list, and how many there are in all."""
+
+    rows: Sequence[T] = ()
+    total: int = 0
+
+    @property
+    def more(self) -> int:
+        return self.total - len(self.rows)
+
+
+def cut(items: Sequence[T]) -> First[T]:
+    return First(items[:MOST], len(items))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from portal.core import limits
 from portal.core.access import deployments, preview, preview_users, selection
 from portal.core.access.models import ConfigurationPolicy
-from portal.core.access.preview import MOST
+from portal.core.access.rows import MOST
 from portal.core.access.selection import Selection
 from portal.core.actor import SYSTEM
 from portal.core.cam import roles as cam_roles
