@@ -16,6 +16,7 @@ class Limits(BaseModel):
     policies_per_principal: int = Field(default=200, ge=1)
     roles_per_account: int = Field(default=1_000, ge=1)
     cam_users_per_account: int = Field(default=1_000, ge=1)
+    access_keys_per_user: int = Field(default=2, ge=1)
     users_created_at_once: int = Field(default=10, ge=1)
     scim_credentials_per_space: int = Field(default=2, ge=1)
     idp_certificates_per_space: int = Field(default=5, ge=1)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
 from portal.core.actor import Actor
-from portal.core.cam import queries
+from portal.core.cam import access_keys, queries
 from portal.core.cam.models import CamGroupMember, CamSession, CamUser, HolderType
 from portal.core.cam.policies import attach, attach_exactly, check_manager, detach, detach_all
 from portal.core.errors import Conflict, Invalid, NotFound
@@ -200,9 +200,10 @@ def withdraw_policy(session: Session, actor: Actor, *, cam_user: CamUser, name: 
 
 
 def delete_cam_user(session: Session, actor: Actor, *, cam_user: CamUser, manager: str | None) -> None:
-    """Ends its sessions too. Raises Forbidden for a user that is not `manager`'s."""
+    """Ends its sessions too. Raises Forbidden for a user that is not `manager`'s, Invalid while it has access keys."""
     check_manager(f"The CAM user {cam_user.name}", cam_user.managed_by, manager)
     get_cam_user(session, cam_user.account_uin, cam_user.uin, lock=True)
+    access_keys.check_none(session, cam_user)
     detach_all(session, holder_type=HolderType.USER, holder_id=cam_user.uin)
     session.delete(cam_user)
     session.flush()
