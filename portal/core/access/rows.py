@@ -15,6 +15,7 @@ from portal.core.access.models import (
     PrincipalType,
     ProviderState,
     SyncStatus,
+    TaskType,
 )
 
 T = TypeVar("T")
@@ -118,7 +119,7 @@ class AuthorizationRow:
 
 @dataclass(frozen=True)
 class SyncRow:
-    """`users` counts the CAM users that stand in the account because of it."""
+    """`users` counts the CAM users that stand in the account because of it, `events` its failed events."""
 
     id: str
     status: SyncStatus
@@ -133,6 +134,25 @@ class SyncRow:
     principal_id: str
     principal_name: str
     users: int
+    events: int
+
+
+@dataclass(frozen=True)
+class SyncEventRow:
+    """A failed task of a synchronization; `sync_id` is None when that is gone."""
+
+    id: str
+    batch_id: str
+    type: TaskType
+    reason: str
+    attempts: int
+    ended_at: datetime
+    account_uin: int
+    account_name: str
+    principal_type: PrincipalType | None
+    principal_id: str | None
+    principal_name: str
+    sync_id: str | None
 
 
 @dataclass(frozen=True)
