@@ -57,13 +57,15 @@ def paginate(
     sorts: Mapping[str, ColumnElement[Any] | Any],
     key: ColumnElement[Any] | Any,
     scalars: bool = False,
+    counted: Select[Any] | None = None,
 ) -> Page[Any]:
     """Two statements: the count and the page. A page beyond the end is the last one: `search` of the answer says which.
 
     `sorts` names the columns that a URL may ask for (its first is the default); `key` makes the order total. With
-    `scalars` the rows are the statement's single entities.
+    `scalars` the rows are the statement's single entities. `counted` has as many rows as `statement`, for less work.
     """
-    total = session.scalar(select(func.count()).select_from(statement.order_by(None).subquery())) or 0
+    rows = statement.order_by(None) if counted is None else counted
+    total = session.scalar(select(func.count()).select_from(rows.subquery())) or 0
     search = replace(search, page=min(search.page, max(1, -(-total // search.size))))
     name = search.sort.lstrip("-")
     descending = search.sort.startswith("-")

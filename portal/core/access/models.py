@@ -73,11 +73,12 @@ class Authorization(Base):
         UniqueConstraint("user_id", "account_uin", "configuration_id"),
         UniqueConstraint("group_id", "account_uin", "configuration_id"),
         Index(None, "account_uin", "configuration_id"),
+        Index("ix_authorizations_space_account", "space_id", "account_uin"),
         Index(None, "configuration_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    space_id: Mapped[str] = mapped_column(ForeignKey("spaces.id"), index=True)
+    space_id: Mapped[str] = mapped_column(ForeignKey("spaces.id"))
     user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     group_id: Mapped[str | None] = mapped_column(ForeignKey("groups.id"))
     account_uin: Mapped[int] = mapped_column(ForeignKey("accounts.uin"))
@@ -127,10 +128,15 @@ class Deployment(Base):
     """A permission configuration as a role in one account. Names are stored, not made up again."""
 
     __tablename__ = "deployments"
-    __table_args__ = (UniqueConstraint("account_uin", "configuration_id"), Index(None, "configuration_id"))
+    __table_args__ = (
+        UniqueConstraint("account_uin", "configuration_id"),
+        Index("ix_deployments_space_account", "space_id", "account_uin"),
+        Index("ix_deployments_space_configuration", "space_id", "configuration_id"),
+        Index(None, "configuration_id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    space_id: Mapped[str] = mapped_column(ForeignKey("spaces.id"), index=True)
+    space_id: Mapped[str] = mapped_column(ForeignKey("spaces.id"))
     account_uin: Mapped[int] = mapped_column(ForeignKey("accounts.uin"))
     configuration_id: Mapped[str] = mapped_column(ForeignKey("configurations.id"))
     status: Mapped[DeploymentStatus] = mapped_column(String(16), default=DeploymentStatus.DEPLOYING)
@@ -272,13 +278,15 @@ class Task(Base):
     __tablename__ = "tasks"
     __table_args__ = (
         Index(None, "space_id", "created_at"),
+        Index("ix_tasks_space_batch", "space_id", "batch_id", "number"),
+        Index("ix_tasks_space_status", "space_id", "status", "created_at"),
         Index(None, "status", "not_before"),
         Index(None, "account_uin", "type", "status"),
     )
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True, default=ids("t-"))
     space_id: Mapped[str] = mapped_column(ForeignKey("spaces.id"))
-    batch_id: Mapped[str] = mapped_column(String(16), index=True)
+    batch_id: Mapped[str] = mapped_column(String(16))
     number: Mapped[int] = mapped_column(default=0)
     type: Mapped[TaskType] = mapped_column(String(32))
     status: Mapped[TaskStatus] = mapped_column(String(16), default=TaskStatus.QUEUED)

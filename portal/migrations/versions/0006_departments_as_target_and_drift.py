@@ -113,9 +113,36 @@ def upgrade() -> None:
         batch_op.alter_column("direct", existing_type=sa.Boolean(), server_default=None)
     with op.batch_alter_table("spaces", schema=None) as batch_op:
         batch_op.alter_column("repairs_drift", existing_type=sa.Boolean(), server_default=None)
+    _change_indexes()
+
+
+def _change_indexes() -> None:
+    """SQLite takes the index with the most columns asked for: one on the space alone led it to read all of it."""
+    with op.batch_alter_table("authorizations", schema=None) as batch_op:
+        batch_op.drop_index("ix_authorizations_space_id")
+        batch_op.create_index("ix_authorizations_space_account", ["space_id", "account_uin"])
+    with op.batch_alter_table("deployments", schema=None) as batch_op:
+        batch_op.drop_index("ix_deployments_space_id")
+        batch_op.create_index("ix_deployments_space_account", ["space_id", "account_uin"])
+        batch_op.create_index("ix_deployments_space_configuration", ["space_id", "configuration_id"])
+    with op.batch_alter_table("tasks", schema=None) as batch_op:
+        batch_op.drop_index("ix_tasks_batch_id")
+        batch_op.create_index("ix_tasks_space_batch", ["space_id", "batch_id", "number"])
+        batch_op.create_index("ix_tasks_space_status", ["space_id", "status", "created_at"])
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("tasks", schema=None) as batch_op:
+        batch_op.drop_index("ix_tasks_space_status")
+        batch_op.drop_index("ix_tasks_space_batch")
+        batch_op.create_index("ix_tasks_batch_id", ["batch_id"])
+    with op.batch_alter_table("deployments", schema=None) as batch_op:
+        batch_op.drop_index("ix_deployments_space_configuration")
+        batch_op.drop_index("ix_deployments_space_account")
+        batch_op.create_index("ix_deployments_space_id", ["space_id"])
+    with op.batch_alter_table("authorizations", schema=None) as batch_op:
+        batch_op.drop_index("ix_authorizations_space_account")
+        batch_op.create_index("ix_authorizations_space_id", ["space_id"])
     with op.batch_alter_table("spaces", schema=None) as batch_op:
         batch_op.drop_column("repairs_drift")
 

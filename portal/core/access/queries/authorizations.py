@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, select
 from sqlalchemy.orm import Session
 
 from portal.core.access.models import (
@@ -17,7 +17,7 @@ from portal.core.access.models import (
 from portal.core.access.queries.shared import (
     PRINCIPAL_KEY,
     find,
-    in_groups_of,
+    held_by_user,
     principal,
 )
 from portal.core.access.rows import (
@@ -68,46 +68,42 @@ def authorizations_of_account(session: Session, space: Space, account_uin: int, 
 
 
 def authorizations_of_user(session: Session, space: Space, user: User, search: Search) -> Page[AuthorizationRow]:
-    """Direct ones and those by a group, which the row names. Sorts: account, configuration, created."""
-    return _authorizations(
-        session,
-        space,
-        or_(Authorization.user_id == user.id, Authorization.group_id.in_(in_groups_of(user.id))),
-        search,
-    )
+    """Direct ones and those by a group, which the row names. Sorts: account, configuration, created.
+
+    Of the space when the user is: asked of each row, it leads SQLite to read all authorizations of the space.
+    """
+    held = Authorization.id.in_(held_by_user(Authorization, user.id))
+    return _authorizations(session, held if user.space_id == space.id else false(), search)
 
 
 def authorizations_of_group(session: Session, space: Space, group: Group, search: Search) -> Page[AuthorizationRow]:
     """Sorts: account, configuration, created."""
-    return _authorizations(session, space, Authorization.group_id == group.id, search)
+    return _authorizations(session, and_(_of(space), Authorization.group_id == group.id), search)
 
 
 def authorizations_of_deployment(
     session: Session, space: Space, deployment: Deployment, search: Search
 ) -> Page[AuthorizationRow]:
     """Who uses it: what an undeployment removes first (IC-11)."""
-    return _authorizations(session, space, _uses(deployment), search)
+    return _authorizations(session, and_(_of(space), _uses(deployment)), search)
 
 
 def rows_of_deployment(session: Session, space: Space, deployment: Deployment) -> list[AuthorizationRow]:
     """All who use it, for the batch that removes them."""
-    statement = _authorization_columns(space).where(_uses(deployment)).order_by(Authorization.id)
+    statement = _authorization_columns().where(_of(space), _uses(deployment)).order_by(Authorization.id)
     return [AuthorizationRow(*row) for row in session.execute(statement)]
 
 
 def authorization_rows(session: Session, space: Space, ids: Sequence[int]) -> list[AuthorizationRow]:
     """The chosen ones, for a confirmation page."""
-    statement = (
-        _authorization_columns(space).where(Authorization.id.in_(ids)).order_by(Member.name_key, Authorization.id)
-    )
+    statement = _authorization_columns().where(_of(space), Authorization.id.in_(ids))
+    statement = statement.order_by(Member.name_key, Authorization.id)
     return [AuthorizationRow(*row) for row in session.execute(statement)]
 
 
-def _authorizations(
-    session: Session, space: Space, condition: ColumnElement[bool], search: Search
-) -> Page[AuthorizationRow]:
+def _authorizations(session: Session, condition: ColumnElement[bool], search: Search) -> Page[AuthorizationRow]:
     statement = find(
-        _authorization_columns(space).where(condition),
+        _authorization_columns().where(condition),
         search,
         [Member.name_key, Configuration.name_key, User.user_name_key, Group.name_key],
         Authorization.account_uin,
@@ -118,11 +114,12 @@ def _authorizations(
         "principal": PRINCIPAL_KEY,
         "created": Authorization.created_at,
     }
-    page = paginate(session, statement, search, sorts=sorts, key=Authorization.id)
+    bare = None if search.text else select(Authorization.id).where(condition)
+    page = paginate(session, statement, search, sorts=sorts, key=Authorization.id, counted=bare)
     return Page([AuthorizationRow(*row) for row in page.rows], page.total, page.search)
 
 
-def _authorization_columns(space: Space) -> Select[Any]:
+def _authorization_columns() -> Select[Any]:
     return (
         select(
             Authorization.id,
@@ -140,8 +137,11 @@ def _authorization_columns(space: Space) -> Select[Any]:
         .join(Member, Member.account_uin == Authorization.account_uin)
         .outerjoin(User, User.id == Authorization.user_id)
         .outerjoin(Group, Group.id == Authorization.group_id)
-        .where(Authorization.space_id == space.id)
     )
+
+
+def _of(space: Space) -> ColumnElement[bool]:
+    return Authorization.space_id == space.id
 
 
 def _uses(deployment: Deployment) -> ColumnElement[bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from portal.core.access.models import (
@@ -19,10 +19,11 @@ from portal.core.access.models import (
 )
 from portal.core.access.queries.shared import find, in_groups_of
 from portal.core.access.rows import AccountEntry, RoleEntry, UserEntryRow
-from portal.core.directory.models import User
+from portal.core.directory.models import Membership, User
 from portal.core.organization.models import Member
 from portal.core.paging import Page, Search, paginate
 from portal.core.space.models import Space
+from portal.core.text import contains
 
 
 def open_roles(user: User) -> Any:
@@ -60,6 +61,29 @@ def open_roles(user: User) -> Any:
     )
 
 
+def _open_accounts(user: User) -> Any:
+    """(account, configuration) of every role that the user may take, from what it holds outwards.
+
+    The same rules as `open_roles`, whose `or` leads both databases to read all authorizations of the space.
+    """
+    columns = (Authorization.account_uin, Authorization.configuration_id)
+    active = Authorization.status == AuthorizationStatus.ACTIVE
+    held = union_all(
+        select(*columns).where(Authorization.user_id == user.id, active),
+        select(*columns)
+        .join(Membership, Membership.group_id == Authorization.group_id)
+        .where(Membership.user_id == user.id, active),
+    ).subquery()
+    deployed = and_(
+        Deployment.account_uin == held.c.account_uin, Deployment.configuration_id == held.c.configuration_id
+    )
+    return (
+        select(held.c.account_uin)
+        .join(Deployment, deployed)
+        .where(Deployment.deployed_revision > 0, Deployment.status != DeploymentStatus.UNDEPLOYING, _enabled(user))
+    )
+
+
 def open_users(user: User) -> Any:
     """(SyncedUser, Member) of every account where a CAM user stands for this user at this moment."""
     wanted = exists().where(
@@ -80,15 +104,18 @@ def open_users(user: User) -> Any:
 
 def entries_of_user(session: Session, user: User, search: Search) -> Page[AccountEntry]:
     """Accounts with their roles, in three statements. Finds account name, number and role; sorts: name."""
-    roles = open_roles(user)
-    if search.text:
-        roles = find(roles, search, [Member.name_key, Configuration.name_key], Member.account_uin)
-    accounts = (
-        roles.with_only_columns(Member.account_uin, Member.name, Member.name_key, maintain_column_froms=True)
-        .distinct()
-        .subquery()
+    reached = _open_accounts(user)
+    accounts: Any = (
+        select(Member.account_uin, Member.name)
+        .join(Space, Space.organization_id == Member.organization_id)
+        .where(Space.id == user.space_id, Member.account_uin.in_(reached))
     )
-    page = paginate(session, select(accounts), search, sorts={"name": accounts.c.name_key}, key=accounts.c.account_uin)
+    if search.text:
+        by_name = find(select(Member.account_uin), search, [Member.name_key], Member.account_uin)
+        by_role = reached.join(Configuration, Configuration.id == Deployment.configuration_id)
+        by_role = by_role.where(Configuration.name_key.like(contains(search.text), escape="\\"))
+        accounts = accounts.where(or_(Member.account_uin.in_(by_name), Member.account_uin.in_(by_role)))
+    page = paginate(session, accounts, search, sorts={"name": Member.name_key}, key=Member.account_uin)
     found = session.execute(
         open_roles(user)
         .with_only_columns(
@@ -107,7 +134,7 @@ def entries_of_user(session: Session, user: User, search: Search) -> Page[Accoun
     by_account: dict[int, list[RoleEntry]] = {}
     for uin, *role, _key in found:
         by_account.setdefault(uin, []).append(RoleEntry(*role))
-    rows = [AccountEntry(uin, name, tuple(by_account.get(uin, ()))) for uin, name, _key in page.rows]
+    rows = [AccountEntry(uin, name, tuple(by_account.get(uin, ()))) for uin, name in page.rows]
     return Page(rows, page.total, page.search)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, union_all
 
 from portal.core.access.models import (
     Configuration,
@@ -46,6 +46,12 @@ def find(statement: Any, search: Search, keys: Sequence[Any], exact: Any = None)
     elif exact is not None and search.text.isdecimal() and len(search.text) < 19:
         found.append(exact == int(search.text))
     return statement.where(or_(*found))
+
+
+def held_by_user(table: Any, user_id: str) -> Any:
+    """The ids of the rows that are the user's, directly or by a group: two reads by index, which an `or` is not."""
+    by_group = select(table.id).join(Membership, Membership.group_id == table.group_id)
+    return union_all(select(table.id).where(table.user_id == user_id), by_group.where(Membership.user_id == user_id))
 
 
 def in_groups_of(user_id: str) -> Select[Any]:

@@ -16,7 +16,7 @@ from portal.core.access.queries.shared import (
     PRINCIPAL_KEY,
     count,
     find,
-    in_groups_of,
+    held_by_user,
     principal,
 )
 from portal.core.access.queries.sync_events import is_failed_event
@@ -41,9 +41,7 @@ def syncs_of_account(session: Session, space: Space, account_uin: int, search: S
 
 def syncs_of_user(session: Session, space: Space, user: User, search: Search) -> Page[SyncRow]:
     """Its own ones and those of its groups, which the row names."""
-    return _syncs(
-        session, space, or_(UserSync.user_id == user.id, UserSync.group_id.in_(in_groups_of(user.id))), search
-    )
+    return _syncs(session, space, UserSync.id.in_(held_by_user(UserSync, user.id)), search)
 
 
 def syncs_of_group(session: Session, space: Space, group: Group, search: Search) -> Page[SyncRow]:
