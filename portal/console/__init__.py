@@ -16,6 +16,7 @@ AREAS = (
     "sign_in",
     "overview",
     "organization",
+    "closing",
     "users",
     "groups",
     "adoption",
