@@ -13,8 +13,8 @@ from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
 from portal.account import UIN, blueprint
-from portal.account.visit import GET_USER, GRANT, WITHDRAW, Visit, visit
-from portal.core.cam import presets, queries, users
+from portal.account.visit import CREATE_KEY, DELETE_KEY, GET_USER, GRANT, WITHDRAW, Visit, visit
+from portal.core.cam import access_keys, presets, queries, users
 from portal.core.cam.models import CamUser
 from portal.web.forms import Form, many
 from portal.web.permissions import Permission, requires
@@ -28,7 +28,33 @@ USER = f"{UIN}/users/<int(min=1, max=999999999999):user_uin>"
 def user(uin: int, user_uin: int) -> str:
     here = visit()
     found = _find(here, user_uin, GET_USER)
-    return here.render("user", user=found, grants=queries.grants_of_user(db(), found))
+    return here.render(
+        "user", user=found, grants=queries.grants_of_user(db(), found), keys=access_keys.keys_of(db(), found)
+    )
+
+
+@blueprint.post(f"{USER}/access-keys/create")
+@requires(Permission.ACCOUNT_SESSION)
+def create_access_key(uin: int, user_uin: int) -> Any:
+    """The secret is on this one answer and nowhere else."""
+    here = visit()
+    found = _find(here, user_uin, GET_USER, CREATE_KEY)
+    key, secret = access_keys.create_access_key(db(), here.actor, cam_user=found)
+    return here.render("access_key", user=found, key=key, secret=secret)
+
+
+@blueprint.route(f"{USER}/access-keys/<key_id>/delete", methods=["GET", "POST"])
+@requires(Permission.ACCOUNT_SESSION)
+def delete_access_key(uin: int, user_uin: int, key_id: str) -> Any:
+    here = visit()
+    found = _find(here, user_uin, GET_USER, DELETE_KEY)
+    if key_id not in {key.id for key in access_keys.keys_of(db(), found)}:
+        abort(404)
+    if Form().validate_on_submit():
+        access_keys.delete_access_key(db(), here.actor, cam_user=found, key_id=key_id)
+        flash(_("Access key deleted."), "good")
+        return _to(found)
+    return here.render("delete_access_key", user=found, key_id=key_id)
 
 
 @blueprint.route(f"{USER}/policies/grant", methods=["GET", "POST"])

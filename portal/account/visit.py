@@ -21,6 +21,7 @@ from portal.web.transactions import db
 
 LISTS = {"users": "cam:ListUsers", "roles": "cam:DescribeRoleList", "providers": "cam:ListSAMLProviders"}
 GET_USER, GRANT, WITHDRAW = "cam:GetUser", "cam:AttachUserPolicies", "cam:DetachUserPolicies"
+CREATE_KEY, DELETE_KEY = "cam:CreateAccessKey", "cam:DeleteAccessKey"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from portal.core.access.selection import held_by
 from portal.core.errors import Forbidden
 from portal.core.organization import queries as members
 from portal.core.organization.queries import MemberRow
-from portal.core.paging import Page
 from portal.web.forms import Form, many
 from portal.web.listing import search_from_url
 from portal.web.permissions import Permission, requires
@@ -47,16 +46,17 @@ def accounts() -> str:
 def account(uin: int) -> str:
     member = members.member(db(), organization(), uin)
     tab = request.args.get("tab") if request.args.get("tab") in TABS else TABS[0]
-    return render_template("console/accounts/details.html", account=member, tab=tab, page=_tab(member, tab))
+    return render_template("console/accounts/details.html", account=member, tab=tab, **_tab(member, tab))
 
 
-def _tab(member: MemberRow, tab: str | None) -> Page[Any]:
+def _tab(member: MemberRow, tab: str | None) -> dict[str, Any]:
     search = search_from_url("status")
     if tab == "deployments":
-        return queries.deployments_of_account(db(), space(), member.uin, search)
+        outdated = queries.count_outdated(db(), space(), account_uin=member.uin)
+        return {"page": queries.deployments_of_account(db(), space(), member.uin, search), "outdated": outdated}
     if tab == "syncs":
-        return queries.syncs_of_account(db(), space(), member.uin, search)
-    return queries.authorizations_of_account(db(), space(), member.uin, search)
+        return {"page": queries.syncs_of_account(db(), space(), member.uin, search)}
+    return {"page": queries.authorizations_of_account(db(), space(), member.uin, search)}
 
 
 @blueprint.route(

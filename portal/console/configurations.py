@@ -14,6 +14,7 @@ from portal.console import blueprint
 from portal.console.scope import actor, space
 from portal.core.access import configurations, queries
 from portal.core.access.models import Configuration
+from portal.core.access.queries.removal import Scope, removal
 from portal.core.cam import presets
 from portal.core.paging import Search
 from portal.web.forms import Form, many
@@ -103,13 +104,13 @@ def configuration(configuration_id: str) -> str:
     found = configurations.get_configuration(db(), space(), configuration_id)
     tab = request.args.get("tab") if request.args.get("tab") in TABS else TABS[0]
     search = search_from_url("status")
+    shown: dict[str, Any] = {"configuration": found, "tab": tab, "preset": presets.find}
     if tab == "policies":
-        page: Any = queries.policies_of_configuration(db(), found, search)
+        shown["page"] = queries.policies_of_configuration(db(), found, search)
     else:
-        page = queries.deployments_of_configuration(db(), space(), found, search)
-    return render_template(
-        "console/configurations/details.html", configuration=found, tab=tab, page=page, preset=presets.find
-    )
+        shown["page"] = queries.deployments_of_configuration(db(), space(), found, search)
+        shown["outdated"] = queries.count_outdated(db(), space(), configuration_id=found.id)
+    return render_template("console/configurations/details.html", **shown)
 
 
 @blueprint.route("/configurations/<configuration_id>/edit", methods=["GET", "POST"])
@@ -167,8 +168,5 @@ def delete_configuration(configuration_id: str) -> Any:
         configurations.delete_configuration(db(), actor(), configuration=found)
         flash(_("Permission configuration %(name)s deleted.", name=found.name), "good")
         return redirect(url_for("console.configurations"), 303)
-    policies = queries.policies_of_configuration(db(), found, search_from_url()).total
-    deployed = queries.deployments_of_configuration(db(), space(), found, search_from_url()).total
-    return render_template(
-        "console/configurations/delete.html", configuration=found, policies=policies, deployed=deployed
-    )
+    held = removal(db(), Scope(space(), configurations=[found.id]))
+    return render_template("console/configurations/delete.html", configuration=found, removal=held)

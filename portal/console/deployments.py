@@ -11,6 +11,7 @@ from portal.console import blueprint
 from portal.console.picking import numbers
 from portal.console.returning import back_url
 from portal.console.scope import actor, space
+from portal.core import limits
 from portal.core.access import deployments, queries
 from portal.core.access.rows import DeploymentRow
 from portal.core.errors import NotFound
@@ -35,6 +36,30 @@ def redeploy() -> Any:
         if batch_id is not None:
             return redirect(url_for("console.batch", batch_id=batch_id, wizard="redeploy", back=back), 303)
     return render_template("console/deployments/redeploy.html", form=form, rows=rows, back=back), form.status
+
+
+@blueprint.route("/deployments/redeploy-outdated", methods=["GET", "POST"])
+@requires(Permission.DEPLOY)
+def redeploy_outdated() -> Any:
+    """The same for all that require it: everywhere, or of one `configuration` or in one `account`."""
+    form, back = Form(), back_url(url_for("console.configurations"))
+    wanted: dict[str, Any] = {
+        "configuration_id": request.values.get("configuration", ""),
+        "account_uin": next(iter(numbers("account", most=10**18 - 1)), None),
+    }
+    total = queries.count_outdated(db(), space(), **wanted)
+    if not total:
+        flash(_("Nothing requires redeployment (any more)."), "good")
+        return redirect(back, 303)
+    if form.validate_on_submit():
+        batch_id = form.attempt(lambda: deployments.redeploy_outdated(db(), actor(), space=space(), **wanted))
+        if batch_id is not None:
+            return redirect(url_for("console.batch", batch_id=batch_id, wizard="redeploy", back=back), 303)
+    refusal = limits.refusal("triples_per_batch", total, what="deployments in one batch")
+    page = queries.outdated_deployments(db(), space(), search_from_url(), **wanted)
+    return render_template(
+        "console/deployments/redeploy_outdated.html", form=form, page=page, refusal=refusal, back=back, **wanted
+    ), form.status
 
 
 @blueprint.route("/deployments/<int(max=2147483647):deployment_id>/undeploy", methods=["GET", "POST"])

@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from portal.console import blueprint
 from portal.console.picking import carried_accounts, is_whole, picked, search_from_form
 from portal.console.scope import actor, space
-from portal.core.access import authorizations, queries, selection
+from portal.core.access import authorizations, preview, queries
 from portal.core.access.selection import Selection
 from portal.core.directory import queries as directory
 from portal.web.forms import Form
@@ -101,12 +101,10 @@ def _configurations_step(chosen: Selection, form: Form) -> Any:
 
 
 def _review_step(chosen: Selection, form: Form) -> Any:
-    count, existing = selection.existing_authorizations(db(), space(), chosen)
     return render_template(
         "console/grant_roles/review.html",
         form=form,
         picked=chosen,
         accounts=carried_accounts(chosen),
-        existing_count=count,
-        existing=existing,
+        preview=preview.roles(db(), space(), chosen),
     ), form.status

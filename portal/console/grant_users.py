@@ -16,7 +16,7 @@ from wtforms.validators import Length
 from portal.console import blueprint
 from portal.console.picking import carried_accounts, is_whole, picked, search_from_form
 from portal.console.scope import actor, space
-from portal.core.access import selection, syncs
+from portal.core.access import preview_users, syncs
 from portal.core.access.models import DeletionStrategy, DuplicationStrategy
 from portal.core.access.selection import Selection
 from portal.core.directory import queries as directory
@@ -110,8 +110,8 @@ def _principals_step(chosen: Selection, form: Form) -> Any:
 
 
 def _review_step(chosen: Selection, form: Form) -> Any:
-    count, existing = selection.existing_syncs(db(), space(), chosen)
-    return _step("review", chosen, form, existing_count=count, existing=existing)
+    strategy = form["duplication_strategy"].data
+    return _step("review", chosen, form, preview=preview_users.synchronizations(db(), space(), chosen, strategy))
 
 
 def _step(name: str, chosen: Selection, form: Form, **rows: Any) -> Any:

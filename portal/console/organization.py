@@ -9,12 +9,14 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
+from flask_login import current_user
 from werkzeug.wrappers import Response
 from wtforms import SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from portal.console import blueprint
 from portal.console.scope import actor, organization
+from portal.core.access.queries.removal import Scope, removal
 from portal.core.organization import departments, members, names, queries
 from portal.core.organization.models import Department
 from portal.web.forms import Form, many
@@ -69,7 +71,7 @@ def organization_page() -> str:
 @requires(Permission.ADD_DEPARTMENT)
 def create_department() -> Any:
     form = NewDepartmentForm(parent=request.args.get("parent"))
-    form.parent.choices = _choices()
+    form.parent.choices = department_choices()
     if form.validate_on_submit():
         made = form.attempt(
             lambda: departments.create_department(
@@ -123,7 +125,7 @@ def delete_department(department_id: int) -> Any:
 @requires(Permission.CREATE_MEMBER)
 def create_member() -> Any:
     form = NewMemberForm(department=request.args.get("department"))
-    form.department.choices = _choices()
+    form.department.choices = department_choices()
     if form.validate_on_submit():
         department = _department(form.department.data)
         made = form.attempt(
@@ -155,7 +157,7 @@ def edit_member(uin: int) -> Any:
 def move_members() -> Any:
     rows = queries.members_of(db(), organization(), _chosen())
     form = MoveForm()
-    form.department.choices = _choices()
+    form.department.choices = department_choices()
     if form.validate_on_submit():
         target = _department(form.department.data)
         verb = _on_chosen(members.move_members, department=target)
@@ -175,7 +177,8 @@ def remove_members() -> Any:
     if form.validate_on_submit() and form.attempt(_on_chosen(members.remove_members)):
         flash(ngettext("%(num)s member removed.", "%(num)s members removed.", len(rows)), "good")
         return _to_department(rows[0].department_id)
-    return render_template("console/organization/remove.html", form=form, rows=rows), form.status
+    held = removal(db(), Scope(current_user.space, accounts=_chosen())) if current_user.space else None
+    return render_template("console/organization/remove.html", form=form, rows=rows, removal=held), form.status
 
 
 def _on_chosen(verb: Callable[..., Any], **fields: Any) -> Callable[[], Any]:
@@ -199,7 +202,7 @@ def _department(department_id: str | None) -> Department:
     return queries.department(db(), organization(), number if number < 2**31 else 0)
 
 
-def _choices() -> list[tuple[str, str]]:
+def department_choices() -> list[tuple[str, str]]:
     nodes = queries.flat(queries.tree(db(), organization()))
     return [(str(node.id), "\N{NO-BREAK SPACE}" * 4 * node.depth + node.name) for node in nodes]
 

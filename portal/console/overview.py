@@ -125,7 +125,8 @@ def _steps(of: Space, idp: TrustedIdentityProvider | None, people: dict[str, int
         steps.append(Step(_("Authorize users and user groups"), text, accounts))
     if counts.outdated:
         text = _("Some accounts do not have the latest change yet.")
-        steps.append(Step(_("Redeploy permission configurations"), text, configurations))
+        url = url_for("console.redeploy_outdated", back=url_for("console.overview"))
+        steps.append(Step(_("Redeploy permission configurations"), text, url))
     if counts.tasks_failed:
         steps.append(Step(_("Look at failed tasks"), _("Retry them or remove their cause."), tasks))
     return steps

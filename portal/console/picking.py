@@ -57,7 +57,8 @@ def is_whole(selection: Selection, form: Form) -> bool:
 
 
 def _matching_accounts() -> Sequence[Named]:
-    search = Search(request.values.get("q", "").strip()[:256], size=allowed("triples_per_batch"))
+    """One more than a batch may have, so that too many are refused and not left out."""
+    search = Search(request.values.get("q", "").strip()[:256], size=allowed("triples_per_batch") + 1)
     department = [*numbers("department"), 0][0] if request.values.get("department") else None
     page = queries.members_page(db(), organization(), search, department, with_below=True)
     return [Named(str(row.uin), row.name) for row in page.rows]

@@ -17,7 +17,7 @@ from portal.web.listing import search_from_url
 from portal.web.permissions import Permission, requires
 from portal.web.transactions import db
 
-WIZARDS = ("grant_roles", "grant_users", "redeploy", "undeploy", "revoke")
+WIZARDS = ("grant_roles", "grant_users", "deploy", "redeploy", "undeploy", "revoke", "remove")
 
 
 @blueprint.get("/tasks", endpoint="tasks")

@@ -14,6 +14,9 @@ class Limits(BaseModel):
     configurations_per_space: int = Field(default=1_000, ge=1)
     policies_per_configuration: int = Field(default=20, ge=1)
     policies_per_principal: int = Field(default=200, ge=1)
+    roles_per_account: int = Field(default=1_000, ge=1)
+    cam_users_per_account: int = Field(default=1_000, ge=1)
+    access_keys_per_user: int = Field(default=2, ge=1)
     users_created_at_once: int = Field(default=10, ge=1)
     scim_credentials_per_space: int = Field(default=2, ge=1)
     idp_certificates_per_space: int = Field(default=5, ge=1)
@@ -37,7 +40,12 @@ def allowed(name: str) -> int:
     return value
 
 
+def refusal(name: str, wanted: int, *, what: str) -> str:
+    """Why `wanted` is too many of what the limit called `name` counts, "" when it is not; `what` names it."""
+    return f"The limit of {allowed(name)} {what} is reached ({name})." if wanted > allowed(name) else ""
+
+
 def check(name: str, wanted: int, *, what: str) -> None:
-    """Raise LimitReached when `wanted` is over the limit called `name`; `what` names the counted things."""
-    if wanted > allowed(name):
-        raise LimitReached(f"The limit of {allowed(name)} {what} is reached ({name}).")
+    """Raises LimitReached with the words of `refusal`."""
+    if words := refusal(name, wanted, what=what):
+        raise LimitReached(words)

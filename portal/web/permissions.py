@@ -82,6 +82,7 @@ class Permission(enum.StrEnum):
     UPDATE_MEMBER = "organization:UpdateOrganizationMember"
     MOVE_MEMBER = "organization:MoveOrganizationNodeMembers"
     DELETE_MEMBER = "organization:DeleteOrganizationMembers"
+    CLOSE_ORGANIZATION = "organization:DeleteOrganization"
 
     # audit
     LOOK_UP_EVENTS = "organization:ListAuditEvents"

@@ -8,14 +8,16 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from portal.clouds import connector_for
 from portal.core import audit, clock
+from portal.core.access.models import DuplicationStrategy
 from portal.core.actor import SYSTEM
-from portal.core.cam import roles, sessions, users
-from portal.core.cam.models import CamRole, CamSession
+from portal.core.cam import access_keys, roles, sessions, users
+from portal.core.cam.models import CamRole, CamSession, CamUser
 from portal.core.database import Database
-from portal.core.errors import Forbidden, Invalid
+from portal.core.errors import Forbidden, Invalid, NotFound
 from portal.core.organization.models import Account
 from portal.core.secrets import new_token
 from tests.conformance.connector import PROVIDER, ROLE, SPACE, ConnectorConformance, ensure_provider
@@ -95,6 +97,32 @@ class TestLocalConnector(ConnectorConformance):
         assert roles.admits_saml(role, provider_name=PROVIDER, audience=audience)
         assert not roles.admits_saml(role, provider_name="other", audience=audience)
         assert not roles.admits_saml(role, provider_name=PROVIDER, audience=f"{BASE_URL}/accounts/1")
+
+    def test_ic_14_a_user_with_access_keys_is_not_deleted_and_can_be_released(self) -> None:
+        for name in ("amy", "bob"):
+            self.connector.ensure_user(
+                name=name, remark="", duplication_strategy=DuplicationStrategy.KEEP_BOTH, managed_by=SPACE
+            )
+            with self.database.transaction() as session:
+                access_keys.create_access_key(session, SYSTEM, cam_user=self.user(session, name))
+            with pytest.raises(Invalid, match=f"The CAM user {name} has an access key and is not deleted."):
+                self.connector.remove_user(name, managed_by=SPACE)
+        self.connector.release_user("amy", managed_by=SPACE)
+        with self.database.transaction() as session:
+            amy, bob = self.user(session, "amy"), self.user(session, "bob")
+            assert (amy.managed_by, len(access_keys.keys_of(session, amy))) == (None, 1)
+            [key] = access_keys.keys_of(session, bob)
+            with pytest.raises(NotFound):
+                access_keys.delete_access_key(session, SYSTEM, cam_user=amy, key_id=key.id)
+            access_keys.delete_access_key(session, SYSTEM, cam_user=bob, key_id=key.id)
+        self.connector.remove_user("bob", managed_by=SPACE)
+        with self.database.transaction() as session:
+            assert users.find_cam_user(session, self.account.uin, "bob") is None
+
+    def user(self, session: Session, name: str) -> CamUser:
+        found = users.find_cam_user(session, self.account.uin, name)
+        assert found
+        return found
 
     def test_cam_4_a_role_of_the_account_is_not_overwritten(self) -> None:
         with self.database.transaction() as session:

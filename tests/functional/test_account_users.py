@@ -8,7 +8,7 @@ from sqlalchemy import event, select
 
 from portal.core.actor import SYSTEM
 from portal.core.audit import AuditEvent
-from portal.core.cam import users
+from portal.core.cam import access_keys, users
 from portal.core.cam.models import CamGroup, CamGroupMember, CamUser, HolderType
 from portal.core.cam.policies import attach_exactly
 from portal.core.organization.models import Account
@@ -116,7 +116,7 @@ def test_cam_4_the_page_shows_who_made_a_user_and_changes_only_what_it_may(
     assert "Type Synchronized user" in administrator.text
     assert "Identity Center, read-only" in administrator.text
     buttons = {button.get_text(" ", strip=True) for button in administrator.page.select("main button:not([hidden])")}
-    assert buttons == set()
+    assert buttons == {"Create access key"}  # what it may is up to the account, programs included
     administrator.open(page_of(account, own))
     for text in ("Type Sub-user", "Managed by Identity Center No", f"User ID {own.uin}", "Remark builds"):
         assert text in administrator.text
@@ -245,4 +245,33 @@ def test_the_page_of_a_user_takes_few_statements(account: OpenAccount, alice: Ca
     statements: list[str] = []
     event.listen(account.make.database.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
     administrator.open(page_of(account, alice))
-    assert len([text for text in statements if text.startswith("SELECT")]) <= 5
+    assert len([text for text in statements if text.startswith("SELECT")]) <= 6
+
+
+def test_an_administrator_makes_access_keys_whose_secret_is_shown_once(
+    account: OpenAccount, alice: CamUser, administrator: Browser
+) -> None:
+    administrator.open(page_of(account, alice)).submit("Create access key")
+    key, secret = [code.get_text() for code in administrator.page.find_all("code")][-2:]
+    assert key.startswith("AKID")
+    administrator.click("Done")
+    assert key in administrator.text
+    assert secret not in administrator.response.get_data(as_text=True)
+    administrator.submit("Create access key").click("Done")
+    administrator.submit("Create access key", status=409)
+    assert "The limit of 2 access keys of one CAM user is reached (access_keys_per_user)." in administrator.text
+    administrator.open(page_of(account, alice)).click(f"Delete {key}").submit("Delete access key")
+    assert key not in administrator.text
+    assert [event.details["access_key"] for event in events(account, "cam_access_key.delete")] == [key]
+
+
+def test_who_may_not_makes_and_deletes_no_access_key(account: OpenAccount, alice: CamUser, app: Flask) -> None:
+    with account.make.transaction() as session:
+        key, _secret = access_keys.create_access_key(session, SYSTEM, cam_user=session.merge(alice))
+    reader = enter(account, app, "ReadOnlyAccess").open(page_of(account, alice))
+    assert "Create access key" not in reader.text
+    reader.open(page_of(account, alice, "access-keys", key.id, "delete"), status=403)
+    token = {"csrf_token": "x"}
+    reader.post(page_of(account, alice, "access-keys", "create"), token, status=400)
+    with account.make.transaction() as session:
+        assert len(access_keys.keys_of(session, alice)) == 1

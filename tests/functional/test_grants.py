@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from sqlalchemy import func, select
 
+from portal.core import limits
 from portal.core.access.models import Authorization, Task, UserSync
 from portal.core.actor import SYSTEM
+from portal.core.cam.users import create_cam_user
 from portal.core.database import Database
 from portal.core.directory import users
 from portal.settings import Settings
@@ -18,6 +22,12 @@ from tests.support.make import Make
 
 ROLES = "Configure CAM role synchronization"
 USERS = "Configure CAM user synchronization"
+
+
+@pytest.fixture(autouse=True)
+def usual_limits() -> Iterator[None]:
+    yield
+    limits.set_limits(limits.Limits())
 
 
 @pytest.fixture
@@ -62,7 +72,7 @@ def test_ic_12_existing_authorizations_are_named_before_and_fail_after(
     browser.open(f"/console/grant-roles/configurations?account={shop.uin}&user={alice.id}&user={bob.id}")
     browser.submit("Next", configuration=[reader.id])
     assert "1 authorization exists already and will fail" in browser.text
-    assert "alice in shop as Reader" in browser.text
+    assert "shop: The authorization already exists: alice has Reader in this account." in browser.text
     browser.submit("Submit")
     run_until_idle(database, settings)
     browser.click("Refresh")
@@ -181,3 +191,50 @@ def test_nonsense_in_the_address_selects_nothing(browser: Browser, admin: Admin)
     assert "Select at least one deployment first." in browser.text
     browser.open(f"/console/accounts/{huge}", status=404)
     browser.open(f"/console/accounts?department={huge}")
+
+
+def test_ic_12_the_review_says_what_will_happen_in_each_account(
+    browser: Browser, admin: Admin, make: Make, database: Database, settings: Settings
+) -> None:
+    shop, lab = make.account(admin.space, "shop"), make.account(admin.space, "lab")
+    alice, off = make.user(admin.space, "alice"), make.user(admin.space, "off", enabled=False)
+    reader = make_configuration(make, admin.space, "Reader", "ReadOnlyAccess")
+    grant(make, admin.space, accounts=[shop], principals=[alice], configurations=[reader])
+    run_until_idle(database, settings)
+    browser.open(f"/console/grant-roles/configurations?account={shop.uin}&account={lab.uin}&user={off.id}")
+    browser.submit("Next", configuration=[reader.id])
+    rows = [row.get_text(" ").split() for row in browser.page.find("tbody").find_all("tr")]
+    assert rows == [["lab", "1", "0", "1", "0", "0", "0", "new"], ["shop", "1", "0", "0", "1", "0", "0", "there"]]
+    for words in ("2 new authorizations", "1 account gets the identity provider", "The login of 1 user is disabled"):
+        assert words in browser.text
+
+
+@pytest.mark.parametrize("wizard", ["grant-roles", "grant-users"])
+def test_a_limit_that_is_hit_is_said_before_and_refused_after(
+    browser: Browser, admin: Admin, make: Make, database: Database, wizard: str
+) -> None:
+    shop, alice = make.account(admin.space, "shop"), make.user(admin.space, "alice")
+    reader = make_configuration(make, admin.space, "Reader", "ReadOnlyAccess")
+    other = make_configuration(make, admin.space, "Other", "ReadOnlyAccess")
+    limits.set_limits(limits.Limits(roles_per_account=1, cam_users_per_account=1))
+    with make.transaction() as session:
+        create_cam_user(session, SYSTEM, account_uin=shop.uin, name="own")
+    browser.open(f"/console/{wizard}?account={shop.uin}").submit("Next", user=[alice.id])
+    browser.submit("Next", **({"configuration": [reader.id, other.id]} if wizard == "grant-roles" else {}))
+    assert "This cannot be submitted: shop: The limit of 1 CAM" in browser.text
+    [submit] = [button for button in browser.page.find_all("button") if button.get_text() == "Submit"]
+    assert submit.has_attr("disabled")
+    browser.submit("Submit", status=400)
+    assert browser.text.count("shop: The limit of 1 CAM") == 2
+    assert count(database, Task) == 0
+
+
+def test_too_many_for_one_batch_are_refused_in_the_review(browser: Browser, admin: Admin, make: Make) -> None:
+    for number in range(4):
+        make.account(admin.space, f"shop{number}")
+    alice, reader = make.user(admin.space, "alice"), make_configuration(make, admin.space, "Reader")
+    limits.set_limits(limits.Limits(triples_per_batch=3))
+    browser.open(f"/console/grant-roles/configurations?all=yes&q=shop&user={alice.id}")
+    browser.submit("Next", configuration=[reader.id])
+    assert "The limit of 3 authorizations in one batch is reached (triples_per_batch)." in browser.text
+    browser.submit("Submit", status=400)

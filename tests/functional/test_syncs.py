@@ -7,6 +7,8 @@ import pytest
 from portal.core.access import syncs
 from portal.core.access.models import UserSync
 from portal.core.actor import SYSTEM
+from portal.core.cam import access_keys
+from portal.core.cam.users import create_cam_user, find_cam_user
 from portal.core.database import Database
 from portal.core.organization.models import Account
 from portal.core.space.models import Space
@@ -82,3 +84,52 @@ def test_a_strangers_synchronization_is_not_found(browser: Browser, admin: Admin
     foreign = synchronize(make, other, make.account(other), "stranger")
     for path in ("", "/edit", "/delete"):
         browser.open(f"/console/syncs/{foreign.id}{path}", status=404)
+
+
+def test_ic_14_a_failed_event_is_listed_and_retried_with_another_policy(
+    browser: Browser, admin: Admin, make: Make, database: Database, settings: Settings
+) -> None:
+    shop = make.account(admin.space, "shop")
+    with make.transaction() as session:
+        for name in ("alice", "alice_cic"):
+            create_cam_user(session, SYSTEM, account_uin=shop.uin, name=name)
+    synchronize(make, admin.space, shop, "alice")
+    run_until_idle(database, settings)
+    browser.open("/console/syncs").submit("Search", events="failed")
+    browser.click("1 failed event")
+    assert "The account has CAM users named alice and alice_cic already." in browser.text
+    browser.open("/console/syncs").click("Failed events 1").submit("Retry")
+    assert browser.url == "/console/syncs?tab=events"
+    run_until_idle(database, settings)
+    browser.open("/console/syncs?tab=events").click("Retry with another policy alice shop")
+    browser.submit("Retry", policy="nonsense", status=400)
+    browser.submit("Retry", policy="TakeOver")
+    run_until_idle(database, settings)
+    browser.click("Refresh").click("Completed")
+    assert "No failed events" in browser.text
+    browser.open("/console/syncs").click("Details alice shop")
+    assert "Conflict policy Replace" in browser.text
+    assert "Failed events" not in browser.text
+    browser.open("/console/syncs").submit("Search", events="failed")
+    assert "No user synchronization matches" in browser.text
+
+
+def test_ic_14_a_cam_user_with_an_access_key_is_kept_until_it_is_let_go(
+    browser: Browser, admin: Admin, make: Make, database: Database, settings: Settings
+) -> None:
+    shop = make.account(admin.space, "shop")
+    sync = synchronize(make, admin.space, shop, "alice", deletion="Delete")
+    run_until_idle(database, settings)
+    with make.transaction() as session:
+        alice = find_cam_user(session, shop.uin, "alice")
+        assert alice
+        access_keys.create_access_key(session, SYSTEM, cam_user=alice)
+    browser.open(f"/console/syncs/{sync.id}/delete").submit("Delete synchronization")
+    run_until_idle(database, settings)
+    browser.open(f"/console/syncs/{sync.id}")
+    assert "The CAM user alice has an access key and is not deleted." in browser.text
+    browser.click("Retry with another policy alice shop").submit("Retry", policy="Keep")
+    run_until_idle(database, settings)
+    browser.open(f"/console/syncs/{sync.id}", status=404)
+    browser.open("/console/syncs?tab=events")
+    assert "No failed events" in browser.text

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
-from portal.core.access import sessions
+from portal.core.access import room, sessions
 from portal.core.access.models import (
     Authorization,
     AuthorizationStatus,
@@ -68,6 +68,7 @@ def grant(
     account_names = pick_accounts(session, space, accounts)
     configuration_names = pick_configurations(session, space, configurations)
     principals = pick_principals(session, space, users, groups)
+    room.check_roles(session, account_names, configuration_names)
     existing = _existing(session, space, account_names, configuration_names)
     batch_id, now, number, failed = new_batch(), clock.now(), 0, 0
     for uin, account_name in account_names.items():
@@ -93,7 +94,7 @@ def grant(
                     number=number,
                     type=TaskType.GRANT,
                     status=TaskStatus.QUEUED if status is None else TaskStatus.FAILED,
-                    reason="" if status is None else _why_not(principal, configuration_name, status),
+                    reason="" if status is None else why_not_granted(principal.name, configuration_name, status),
                     account_uin=uin,
                     account_name=account_name,
                     principal_type=principal.type,
@@ -247,10 +248,11 @@ def _existing(
     return found
 
 
-def _why_not(principal: Principal, configuration_name: str, status: str) -> str:
+def why_not_granted(principal_name: str, configuration_name: str, status: str) -> str:
+    """For an authorization that is there in this `status` already."""
     if status == AuthorizationStatus.REMOVING:
-        return f"The authorization of {principal.name} for {configuration_name} is being removed. Try again after that."
-    return f"The authorization already exists: {principal.name} has {configuration_name} in this account."
+        return f"The authorization of {principal_name} for {configuration_name} is being removed. Try again after that."
+    return f"The authorization already exists: {principal_name} has {configuration_name} in this account."
 
 
 def _unused(session: Session, space: Space, pairs: Sequence[tuple[int, str]]) -> list[tuple[Deployment, str, str]]:

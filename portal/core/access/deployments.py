@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
+from portal.core.access import room
 from portal.core.access.authorizations import queue_revocations, queue_undeployment
 from portal.core.access.models import Configuration, Deployment, DeploymentStatus, TaskStatus, TaskType
-from portal.core.access.picking import chunks, pick_accounts
+from portal.core.access.picking import chunks, pick_accounts, pick_configurations
 from portal.core.access.queries.authorizations import rows_of_deployment
+from portal.core.access.queries.configurations import outdated_in
 from portal.core.access.tasks import enqueue, new_batch
 from portal.core.actor import Actor
 from portal.core.errors import Conflict, Invalid, NotFound
@@ -50,10 +53,8 @@ def redeploy(session: Session, actor: Actor, *, space: Space, deployments: Seque
         raise NotFound("One of the deployments is not there (any more). Reload the page.")
     batch_id = new_batch()
     for number, (deployment, configuration_name, account_name) in enumerate(rows, 1):
-        refusal = ""
-        if deployment.status == DeploymentStatus.UNDEPLOYING:
-            refusal = f"{configuration_name} is being undeployed from this account."
-        else:
+        undeploying = deployment.status == DeploymentStatus.UNDEPLOYING
+        if not undeploying:
             deployment.status, deployment.updated_at = DeploymentStatus.DEPLOYING, clock.now()
         _queue(
             session,
@@ -63,46 +64,76 @@ def redeploy(session: Session, actor: Actor, *, space: Space, deployments: Seque
             number=number,
             account=(deployment.account_uin, account_name),
             configuration=(deployment.configuration_id, configuration_name),
-            refusal=refusal,
+            refusal=why_not_deployed(configuration_name, account_name, deployment.status) if undeploying else "",
         )
     session.flush()
     _record(session, actor, "deployment.redeploy", batch_id, tasks=len(rows))
     return batch_id
 
 
-def deploy(
-    session: Session, actor: Actor, *, space: Space, configuration: Configuration, accounts: Sequence[int]
+def redeploy_outdated(
+    session: Session, actor: Actor, *, space: Space, configuration_id: str = "", account_uin: int | None = None
 ) -> str:
-    """Deploy without assigning anyone; where it is deployed already the task fails with that reason."""
-    names = pick_accounts(session, space, accounts)
-    limits.check("triples_per_batch", len(names), what="deployments in one batch")
+    """All that require redeployment, of one configuration or in one account if said. Raises Conflict, LimitReached."""
+    statement = (
+        select(Deployment.id)
+        .join(Configuration, Configuration.id == Deployment.configuration_id)
+        .where(Deployment.space_id == space.id, outdated_in(configuration_id, account_uin))
+    )
+    wanted = session.scalars(statement.order_by(Deployment.id)).all()
+    if not wanted:
+        raise Conflict("Nothing requires redeployment (any more).")
+    return redeploy(session, actor, space=space, deployments=wanted)
+
+
+def deploy(
+    session: Session, actor: Actor, *, space: Space, configurations: Sequence[str], accounts: Sequence[int]
+) -> str:
+    """Deploy without assigning anyone: one task per configuration x account; returns the batch's id.
+
+    Where one is deployed already the task fails with that reason. Raises NotFound, Invalid (none chosen), LimitReached.
+    """
+    size = len(set(accounts)) * len(set(configurations))
+    limits.check("triples_per_batch", size, what="deployments in one batch")
+    account_names = pick_accounts(session, space, accounts)
+    configuration_names = pick_configurations(session, space, configurations)
+    room.check_roles(session, account_names, configuration_names)
     present = {
-        uin: status
-        for chunk in chunks(names)
-        for uin, status in session.execute(
-            select(Deployment.account_uin, Deployment.status).where(
-                Deployment.configuration_id == configuration.id, Deployment.account_uin.in_(chunk)
+        (uin, configuration_id): status
+        for chunk in chunks(account_names)
+        for ids in chunks(configuration_names)
+        for uin, configuration_id, status in session.execute(
+            select(Deployment.account_uin, Deployment.configuration_id, Deployment.status).where(
+                Deployment.configuration_id.in_(ids), Deployment.account_uin.in_(chunk)
             )
         )
     }
     batch_id = new_batch()
-    for number, (uin, name) in enumerate(names.items(), 1):
-        refusal = ""
-        if uin in present and present[uin] != DeploymentStatus.FAILED:
-            refusal = f"The deployment already exists: {configuration.name} in {name}."
+    for number, (account, configuration) in enumerate(product(account_names.items(), configuration_names.items()), 1):
+        status = present.get((account[0], configuration[0]))
         _queue(
             session,
             actor,
             space,
             batch_id=batch_id,
             number=number,
-            account=(uin, name),
-            configuration=(configuration.id, configuration.name),
-            refusal=refusal,
+            account=account,
+            configuration=configuration,
+            refusal=why_not_deployed(configuration[1], account[1], status),
         )
     session.flush()
-    _record(session, actor, "deployment.deploy", batch_id, tasks=len(names), configuration=configuration.name)
+    names = list(configuration_names.values())
+    _record(session, actor, "deployment.deploy", batch_id, tasks=size, configurations=names[:100])
     return batch_id
+
+
+def why_not_deployed(configuration_name: str, account_name: str, status: str | None) -> str:
+    """For a deployment of this `status`, None for none; "" where nothing is in the way."""
+    if status is None or status == DeploymentStatus.FAILED:
+        return ""
+    if status == DeploymentStatus.UNDEPLOYING:
+        return f"{configuration_name} is being undeployed from this account."
+    return f"The deployment already exists: {configuration_name} in {account_name}."
 
 
 def undeploy(session: Session, actor: Actor, *, space: Space, deployment: Deployment) -> str:

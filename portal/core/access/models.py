@@ -11,6 +11,10 @@ from portal.core.database import Base
 from portal.core.ids import ids
 
 
+def role_name(configuration_name: str) -> str:
+    return f"TencentCloudSSO-{configuration_name}"
+
+
 class Configuration(Base):
     """A permission configuration. `revision` grows with every change that a deployed role does not have yet."""
 
@@ -31,7 +35,7 @@ class Configuration(Base):
     @property
     def role_name(self) -> str:
         """The CAM role it becomes in an account (name of the real product)."""
-        return f"TencentCloudSSO-{self.name}"
+        return role_name(self.name)
 
 
 class ConfigurationPolicy(Base):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from portal.core.access.models import (
     AuthorizationStatus,
@@ -13,7 +15,28 @@ from portal.core.access.models import (
     PrincipalType,
     ProviderState,
     SyncStatus,
+    TaskType,
 )
+
+T = TypeVar("T")
+MOST = 20
+"""Rows of a list that a review or a confirmation shows."""
+
+
+@dataclass(frozen=True)
+class First(Generic[T]):
+    """The first ones of a list, and how many there are in all."""
+
+    rows: Sequence[T] = ()
+    total: int = 0
+
+    @property
+    def more(self) -> int:
+        return self.total - len(self.rows)
+
+
+def cut(items: Sequence[T]) -> First[T]:
+    return First(items[:MOST], len(items))
 
 
 @dataclass(frozen=True)
@@ -96,7 +119,7 @@ class AuthorizationRow:
 
 @dataclass(frozen=True)
 class SyncRow:
-    """`users` counts the CAM users that stand in the account because of it."""
+    """`users` counts the CAM users that stand in the account because of it, `events` its failed events."""
 
     id: str
     status: SyncStatus
@@ -111,6 +134,25 @@ class SyncRow:
     principal_id: str
     principal_name: str
     users: int
+    events: int
+
+
+@dataclass(frozen=True)
+class SyncEventRow:
+    """A failed task of a synchronization; `sync_id` is None when that is gone."""
+
+    id: str
+    batch_id: str
+    type: TaskType
+    reason: str
+    attempts: int
+    ended_at: datetime
+    account_uin: int
+    account_name: str
+    principal_type: PrincipalType | None
+    principal_id: str | None
+    principal_name: str
+    sync_id: str | None
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,10 @@ class Named:
 
 @dataclass(frozen=True)
 class Existing:
-    """One combination that is there already and will therefore fail; `configuration` is "" for a synchronization."""
+    """A user synchronization that is there already and will therefore fail."""
 
     principal: str
     account: str
-    configuration: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,42 +103,22 @@ def _named(session: Session, statement: Any) -> list[Named]:
     return [Named(str(key), name) for key, name in session.execute(statement)]
 
 
-def existing_authorizations(
-    session: Session, space: Space, picked: Selection, *, most: int = 20
-) -> tuple[int, list[Existing]]:
-    """How many of the triples exist, and the first `most` of them."""
-    statement = (
-        _existing(space, picked, Authorization)
-        .join(Configuration, Configuration.id == Authorization.configuration_id)
-        .add_columns(Configuration.name)
-        .where(Authorization.configuration_id.in_(picked.configuration_ids))
-    )
-    return _first(session, statement, Authorization.id, most)
-
-
 def existing_syncs(session: Session, space: Space, picked: Selection, *, most: int = 20) -> tuple[int, list[Existing]]:
     """How many of the user synchronizations exist, and the first `most` of them."""
-    return _first(session, _existing(space, picked, UserSync), UserSync.id, most)
-
-
-def _existing(space: Space, picked: Selection, model: Any) -> Any:
-    return (
+    statement = (
         select(func.coalesce(User.user_name, Group.name), Member.name)
-        .select_from(model)
-        .outerjoin(User, User.id == model.user_id)
-        .outerjoin(Group, Group.id == model.group_id)
-        .join(Member, Member.account_uin == model.account_uin)
+        .select_from(UserSync)
+        .outerjoin(User, User.id == UserSync.user_id)
+        .outerjoin(Group, Group.id == UserSync.group_id)
+        .join(Member, Member.account_uin == UserSync.account_uin)
         .where(
-            model.space_id == space.id,
-            model.account_uin.in_(picked.uins),
-            or_(model.user_id.in_(picked.user_ids), model.group_id.in_(picked.group_ids)),
+            UserSync.space_id == space.id,
+            UserSync.account_uin.in_(picked.uins),
+            or_(UserSync.user_id.in_(picked.user_ids), UserSync.group_id.in_(picked.group_ids)),
         )
     )
-
-
-def _first(session: Session, statement: Any, key: Any, most: int) -> tuple[int, list[Existing]]:
-    total = session.scalar(select(func.count()).select_from(statement.add_columns(key.label("key")).subquery())) or 0
-    return total, [Existing(*row) for row in session.execute(statement.order_by(key).limit(most))]
+    total = session.scalar(select(func.count()).select_from(statement.add_columns(UserSync.id).subquery())) or 0
+    return total, [Existing(*row) for row in session.execute(statement.order_by(UserSync.id).limit(most))]
 
 
 def held_by(session: Session, space: Space, *, account_uin: int, principal_id: str) -> list[AuthorizationRow]:

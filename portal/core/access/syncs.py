@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
+from portal.core.access import room
 from portal.core.access.models import (
     BatchUser,
     DeletionStrategy,
@@ -86,6 +87,7 @@ def synchronize(
     text = _checked_description(description)
     duplication = _choice(DuplicationStrategy, duplication_strategy, "duplication_strategy")
     deletion = _choice(DeletionStrategy, deletion_strategy, "deletion_strategy")
+    room.check_users(session, names, room.people_of(space.id, users, groups), duplication)
     existing = {
         (principal, uin)
         for chunk in chunks(names)
@@ -122,7 +124,7 @@ def synchronize(
                 number=number,
                 type=TaskType.SYNC_START,
                 status=TaskStatus.QUEUED if sync else TaskStatus.FAILED,
-                reason="" if sync else f"The synchronization already exists: {principal.name} in {account_name}.",
+                reason="" if sync else why_not_synchronized(principal.name, account_name),
                 account_uin=uin,
                 account_name=account_name,
                 principal_type=principal.type,
@@ -137,6 +139,11 @@ def synchronize(
     details = {"tasks": number, "existing": refused, "duplication": duplication.value, "deletion": deletion.value}
     audit.record(session, actor, "user_sync.create", target_type="batch", target_id=batch_id, details=details)
     return batch_id
+
+
+def why_not_synchronized(principal_name: str, account_name: str) -> str:
+    """For a synchronization that is there already."""
+    return f"The synchronization already exists: {principal_name} in {account_name}."
 
 
 def update_sync(

@@ -35,6 +35,18 @@ class CamUser(Base):
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
+class CamAccessKey(Base):
+    """What a program signs its calls with as a CAM user. The secret is stored hashed."""
+
+    __tablename__ = "cam_access_keys"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    account_uin: Mapped[int] = mapped_column(ForeignKey("accounts.uin"), index=True)
+    user_uin: Mapped[int] = mapped_column(ForeignKey("cam_users.uin", ondelete="CASCADE"), index=True)
+    secret_hash: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
 class CamGroup(Base):
     __tablename__ = "cam_groups"
     __table_args__ = (UniqueConstraint("account_uin", "name_key"),)

@@ -12,6 +12,8 @@ from portal.core.cam import presets
 from portal.core.cam.models import CamAttachment, CamPolicy, HolderType
 from portal.core.errors import Forbidden, Invalid
 
+POLICIES = "policies of one user, group or role"
+
 
 def attach_exactly(
     session: Session, *, account_uin: int, holder_type: HolderType, holder_id: int, names: Iterable[str]
@@ -19,9 +21,10 @@ def attach_exactly(
     """Let the holder have these policies and no other; True when that changed something.
 
     A name is a preset policy, otherwise a custom one of the account: none of these can stand in for a preset.
-    Raises Invalid for a name that is neither.
+    Raises Invalid for a name that is neither, LimitReached.
     """
     wanted = _types(session, account_uin, set(names))
+    limits.check("policies_per_principal", len(wanted), what=POLICIES)
     mine = (CamAttachment.holder_type == holder_type, CamAttachment.holder_id == holder_id)
     present = {(row.policy_type, row.policy_name): row for row in session.scalars(select(CamAttachment).where(*mine))}
     for key, row in present.items():
@@ -56,7 +59,7 @@ def attach(
     )
     present = {(policy_type, name) for policy_type, name in session.execute(held)}
     new = [name for name in dict.fromkeys(names) if ("System", name) not in present]
-    limits.check("policies_per_principal", len(present) + len(new), what="policies of one user, group or role")
+    limits.check("policies_per_principal", len(present) + len(new), what=POLICIES)
     for name in new:
         session.add(
             CamAttachment(

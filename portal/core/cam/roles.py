@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.core import audit, clock
+from portal.core import audit, clock, limits
 from portal.core.actor import Actor
 from portal.core.cam.models import CamRole, HolderType
 from portal.core.cam.policies import attach_exactly, check_manager, detach_all
@@ -42,7 +42,8 @@ def ensure_role(
 ) -> CamRole:
     """The role exactly so, with these policies and no other. Audited only where something changed.
 
-    Raises Invalid (name, duration in seconds, unknown policy), Forbidden for a role that is not `manager`'s.
+    Raises Invalid (name, duration in seconds, unknown policy), LimitReached, Forbidden for a role that is not
+    `manager`'s.
     """
     if not _NAME.fullmatch(name):
         raise Invalid("A role name has 1 to 128 letters, digits and the characters + = , . @ - _", field="name")
@@ -51,6 +52,8 @@ def ensure_role(
     role = find_role(session, account_uin, name)
     action = "cam_role.update" if role else "cam_role.create"
     if role is None:
+        count = session.scalar(select(func.count()).where(CamRole.account_uin == account_uin)) or 0
+        limits.check("roles_per_account", count + 1, what="CAM roles in one account")
         role = CamRole(account_uin=account_uin, name=name, managed_by=manager)
     check_manager(f"The role {name}", role.managed_by, manager)
     wanted = {

@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from portal.core import audit, clock
+from portal.core import audit, clock, limits
 from portal.core.actor import Actor
-from portal.core.cam import queries
+from portal.core.cam import access_keys, queries
 from portal.core.cam.models import CamGroupMember, CamSession, CamUser, HolderType
 from portal.core.cam.policies import attach, attach_exactly, check_manager, detach, detach_all
 from portal.core.errors import Conflict, Invalid, NotFound
@@ -60,7 +60,7 @@ def create_cam_user(
     policies: Sequence[str] = (),
     remark: str = "",
 ) -> CamUser:
-    """A user of the account itself. Raises Invalid (name, password, policies), Conflict (name taken)."""
+    """A user of the account itself. Raises Invalid (name, password, policies), Conflict (name taken), LimitReached."""
     if find_cam_user(session, account_uin, name):
         raise Conflict(f"There is already a CAM user named {name} in this account.", field="name")
     user = _add(session, account_uin, name, remark=remark, password_hash=_hashed(password))
@@ -200,9 +200,10 @@ def withdraw_policy(session: Session, actor: Actor, *, cam_user: CamUser, name: 
 
 
 def delete_cam_user(session: Session, actor: Actor, *, cam_user: CamUser, manager: str | None) -> None:
-    """Ends its sessions too. Raises Forbidden for a user that is not `manager`'s."""
+    """Ends its sessions too. Raises Forbidden for a user that is not `manager`'s, Invalid while it has access keys."""
     check_manager(f"The CAM user {cam_user.name}", cam_user.managed_by, manager)
     get_cam_user(session, cam_user.account_uin, cam_user.uin, lock=True)
+    access_keys.check_none(session, cam_user)
     detach_all(session, holder_type=HolderType.USER, holder_id=cam_user.uin)
     session.delete(cam_user)
     session.flush()
@@ -214,6 +215,8 @@ def _add(
 ) -> CamUser:
     if not _NAME.fullmatch(name):
         raise Invalid("A CAM user name has 1 to 128 letters, digits and the characters + = , . @ - _", field="name")
+    count = session.scalar(select(func.count()).where(CamUser.account_uin == account_uin)) or 0
+    limits.check("cam_users_per_account", count + 1, what="CAM users in one account")
     user = CamUser(account_uin=account_uin, name=name, name_key=fold(name), remark=remark, password_hash=password_hash)
     session.add(user)
     try:

@@ -13,6 +13,23 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "cam_access_keys",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("account_uin", sa.BigInteger(), nullable=False),
+        sa.Column("user_uin", sa.BigInteger(), nullable=False),
+        sa.Column("secret_hash", sa.String(length=64), nullable=False),
+        sa.Column("created_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["account_uin"], ["accounts.uin"], name=op.f("fk_cam_access_keys_account_uin")),
+        sa.ForeignKeyConstraint(
+            ["user_uin"], ["cam_users.uin"], name=op.f("fk_cam_access_keys_user_uin"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_cam_access_keys")),
+    )
+    with op.batch_alter_table("cam_access_keys", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_cam_access_keys_account_uin"), ["account_uin"], unique=False)
+        batch_op.create_index(batch_op.f("ix_cam_access_keys_user_uin"), ["user_uin"], unique=False)
+
+    op.create_table(
         "account_checks",
         sa.Column("account_uin", sa.BigInteger(), nullable=False),
         sa.Column("space_id", sa.String(length=16), nullable=False),
@@ -151,3 +168,8 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_account_checks_checked_at"))
 
     op.drop_table("account_checks")
+    with op.batch_alter_table("cam_access_keys", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_cam_access_keys_user_uin"))
+        batch_op.drop_index(batch_op.f("ix_cam_access_keys_account_uin"))
+
+    op.drop_table("cam_access_keys")

@@ -80,7 +80,7 @@ def test_ic_9_a_configuration_is_deployed_without_assigning_anyone(house: Provis
     def deploy() -> str:
         with house.make.transaction() as session:
             uins = [account.uin for account in accounts]
-            return deployments.deploy(session, SYSTEM, space=house.space, configuration=reader, accounts=uins)
+            return deployments.deploy(session, SYSTEM, space=house.space, configurations=[reader.id], accounts=uins)
 
     assert house.done(deploy()) == ["Success", "Success"]
     assert [len(house.inside(account).roles) for account in accounts] == [1, 1]

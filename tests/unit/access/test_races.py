@@ -73,7 +73,9 @@ def test_mem_2_nothing_is_granted_in_an_account_that_is_being_removed(house: Pro
 def test_mem_2_nothing_is_deployed_in_an_account_that_left_while_the_task_waited(house: Provisioning) -> None:
     account, reader = house.account("shop"), house.configuration()
     with house.make.transaction() as session:
-        batch = deployments.deploy(session, SYSTEM, space=house.space, configuration=reader, accounts=[account.uin])
+        batch = deployments.deploy(
+            session, SYSTEM, space=house.space, configurations=[reader.id], accounts=[account.uin]
+        )
     with house.make.transaction() as session:
         remove_account(session, house, account)
     assert house.done(batch) == ["Failed: shop is no member account of the organization any more."]

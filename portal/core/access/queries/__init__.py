@@ -9,14 +9,17 @@ from portal.core.access.queries.authorizations import (
 )
 from portal.core.access.queries.configurations import (
     configurations_page,
+    count_outdated,
     deployment_rows,
     deployments_of_account,
     deployments_of_configuration,
+    outdated_deployments,
     policies_of_configuration,
 )
 from portal.core.access.queries.entries import entries_of_user, user_entries_of_user
 from portal.core.access.queries.leaving import lost_by_leaving
 from portal.core.access.queries.roll_over import provider_rows, spread
+from portal.core.access.queries.sync_events import count_failed_events, failed_events
 from portal.core.access.queries.syncs import (
     sync_row,
     syncs_of_account,
@@ -35,12 +38,16 @@ __all__ = [
     "authorizations_of_user",
     "batch",
     "configurations_page",
+    "count_failed_events",
+    "count_outdated",
     "counts",
     "deployment_rows",
     "deployments_of_account",
     "deployments_of_configuration",
     "entries_of_user",
+    "failed_events",
     "lost_by_leaving",
+    "outdated_deployments",
     "policies_of_configuration",
     "provider_rows",
     "spread",

@@ -77,6 +77,35 @@ def deployments_of_account(session: Session, space: Space, account_uin: int, sea
     return _deployments(session, space, Deployment.account_uin == account_uin, search, "configuration")
 
 
+def outdated_deployments(
+    session: Session, space: Space, search: Search, *, configuration_id: str = "", account_uin: int | None = None
+) -> Page[DeploymentRow]:
+    """Where redeployment is required (IC-10), of one configuration or in one account if said. Sorts: account."""
+    return _deployments(session, space, outdated_in(configuration_id, account_uin), search, "account")
+
+
+def outdated_in(configuration_id: str = "", account_uin: int | None = None) -> ColumnElement[bool]:
+    """Of a Deployment joined with its Configuration."""
+    wanted = [OUTDATED]
+    if configuration_id:
+        wanted.append(Deployment.configuration_id == configuration_id)
+    if account_uin is not None:
+        wanted.append(Deployment.account_uin == account_uin)
+    return and_(*wanted)
+
+
+def count_outdated(
+    session: Session, space: Space, *, configuration_id: str = "", account_uin: int | None = None
+) -> int:
+    statement = (
+        select(func.count())
+        .select_from(Deployment)
+        .join(Configuration, Configuration.id == Deployment.configuration_id)
+        .where(Deployment.space_id == space.id, outdated_in(configuration_id, account_uin))
+    )
+    return session.scalar(statement) or 0
+
+
 def deployment_rows(session: Session, space: Space, ids: Sequence[int]) -> list[DeploymentRow]:
     """The chosen ones, for a confirmation page."""
     statement = _deployment_columns(space).where(Deployment.id.in_(ids)).order_by(Member.name_key, Deployment.id)

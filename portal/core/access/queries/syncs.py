@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from portal.core.access.models import (
     SyncedUser,
+    Task,
     UserSync,
 )
 from portal.core.access.queries.shared import (
@@ -18,6 +19,7 @@ from portal.core.access.queries.shared import (
     held_by_user,
     principal,
 )
+from portal.core.access.queries.sync_events import is_failed_event
 from portal.core.access.rows import (
     SyncedUserRow,
     SyncRow,
@@ -29,7 +31,7 @@ from portal.core.space.models import Space
 
 
 def syncs_page(session: Session, space: Space, search: Search) -> Page[SyncRow]:
-    """IC-14. Sorts: account, principal, created. Filter: `status`."""
+    """IC-14. Sorts: account, principal, created. Filters: `status`, `events` (`failed`: has failed events)."""
     return _syncs(session, space, true(), search)
 
 
@@ -58,6 +60,7 @@ def _syncs(session: Session, space: Space, condition: ColumnElement[bool], searc
             select(Membership.user_id).where(Membership.group_id == UserSync.group_id).correlate(UserSync)
         ),
     )
+    failed = and_(Task.sync_id == UserSync.id, is_failed_event())
     statement: Any = (
         select(
             UserSync.id,
@@ -71,6 +74,7 @@ def _syncs(session: Session, space: Space, condition: ColumnElement[bool], searc
             Member.name,
             *principal(UserSync.group_id, UserSync.user_id),
             count(SyncedUser, and_(SyncedUser.account_uin == UserSync.account_uin, covered)),
+            count(Task, failed),
         )
         .join(Member, Member.account_uin == UserSync.account_uin)
         .outerjoin(User, User.id == UserSync.user_id)
@@ -79,6 +83,8 @@ def _syncs(session: Session, space: Space, condition: ColumnElement[bool], searc
     )
     if search.filter("status"):
         statement = statement.where(UserSync.status == search.filter("status"))
+    if search.filter("events") == "failed":
+        statement = statement.where(select(Task.id).where(failed).exists())
     statement = find(statement, search, [Member.name_key, User.user_name_key, Group.name_key], UserSync.id)
     sorts = {"account": Member.name_key, "principal": PRINCIPAL_KEY, "created": UserSync.created_at}
     page = paginate(session, statement, search, sorts=sorts, key=UserSync.id)

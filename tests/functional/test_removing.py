@@ -1,0 +1,125 @@
+"""Remove everything first: from the dialog that refuses, through one batch, back to it (IC-3, IC-4, IC-8, MEM-2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from portal.core.access import syncs
+from portal.core.access.models import Authorization, Deployment, Task, UserSync
+from portal.core.actor import SYSTEM
+from portal.core.cam.models import CamPolicy
+from portal.core.cam.users import create_cam_user
+from portal.core.database import Database
+from portal.settings import Settings
+from portal.worker.engine import run_until_idle
+from tests.support.admin import PASSWORD, Admin, enter, sign_in
+from tests.support.browser import Browser
+from tests.support.granting import grant, make_configuration
+from tests.support.make import Make
+
+
+@pytest.fixture
+def admin(browser: Browser, make: Make) -> Admin:
+    return sign_in(browser, make, policies=["AdministratorAccess"])
+
+
+@pytest.fixture
+def work(database: Database, settings: Settings) -> Callable[[], None]:
+    return lambda: run_until_idle(database, settings) and None
+
+
+@pytest.fixture
+def estate(make: Make, admin: Admin, work: Callable[[], None]) -> dict[str, str]:
+    """A user, its group, a configuration and an account in which all of them stand; URLs of the dialogs."""
+    shop, alice = make.account(admin.space, "shop"), make.user(admin.space, "alice")
+    team = make.group(admin.space, "team", [alice])
+    reader = make_configuration(make, admin.space, "Reader", "ReadOnlyAccess")
+    grant(make, admin.space, accounts=[shop], principals=[alice, team], configurations=[reader])
+    with make.transaction() as session:
+        wanted = {"accounts": [shop.uin], "users": [alice.id], "groups": [team.id]}
+        syncs.synchronize(session, SYSTEM, space=admin.space, **wanted)
+    work()
+    return {
+        "user": f"/console/users/{alice.id}/delete",
+        "group": f"/console/groups/{team.id}/delete",
+        "configuration": f"/console/configurations/{reader.id}/delete",
+        "account": f"/console/organization/members/remove?member={shop.uin}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown", "button", "done"),
+    [
+        (
+            "user",
+            ("alice in shop as Reader", "alice in team", "Users in groups 1"),
+            "Delete user",
+            "User alice deleted.",
+        ),
+        ("group", ("team in shop as Reader", "alice in team"), "Delete user group", "User group team deleted."),
+        (
+            "configuration",
+            ("Authorizations 2", "Reader in shop", "ReadOnlyAccess"),
+            "Delete permission configuration",
+            "Permission configuration Reader deleted.",
+        ),
+        (
+            "account",
+            ("Authorizations 2", "User synchronizations 2", "Deployments 1"),
+            "Remove from the organization",
+            "1 member removed.",
+        ),
+    ],
+)
+def test_the_dialog_leads_to_the_removal_and_back(
+    browser: Browser, estate: dict[str, str], work: Callable[[], None], kind: str, shown: str, button: str, done: str
+) -> None:
+    browser.open(estate[kind]).click("Remove everything first")
+    for words in shown:
+        assert words in browser.text
+    browser.submit("Remove everything")
+    assert "tasks done." in browser.text
+    work()
+    browser.click("Refresh").click("Completed")
+    assert browser.url == estate[kind]
+    assert "Remove everything first" not in browser.text
+    browser.submit(button)
+    assert done in browser.text
+
+
+def test_what_stands_in_no_account_goes_at_once(browser: Browser, admin: Admin, make: Make) -> None:
+    alice = make.user(admin.space, "alice")
+    make.group(admin.space, "team", [alice])
+    browser.open(f"/console/users/{alice.id}/delete").click("Remove everything first").submit("Remove everything")
+    assert "Removed. Nothing stood in accounts." in browser.text
+    browser.submit("Delete user")
+    assert "User alice deleted." in browser.text
+
+
+def test_who_may_not_do_the_single_actions_removes_nothing(
+    browser: Browser, admin: Admin, make: Make, estate: dict[str, str], database: Database
+) -> None:
+    only = {"effect": "allow", "action": ["organization:DeleteRoleAssignment"], "resource": ["*"]}
+    document = json.dumps({"version": "2.0", "statement": [only]})
+    uin = admin.organization.admin_uin
+    with make.transaction() as session:
+        session.add(CamPolicy(account_uin=uin, name="OnlyRevokes", document=document))
+        held = ["QcloudOrganizationReadOnlyAccess", "OnlyRevokes"]
+        create_cam_user(session, SYSTEM, account_uin=uin, name="half", password=PASSWORD, policies=held)
+    browser.submit("Sign out")
+    enter(browser, "acme", "half")
+    browser.open(f"/console/remove-everything?account={estate['account'].rpartition('=')[2]}")
+    assert "organization:DeleteUserSyncProvisioning, organization:DismantleRoleConfiguration" in browser.text
+    browser.submit("Remove everything", status=400)
+    with database.transaction(write=False) as session:
+        assert [session.query(model).count() for model in (Authorization, Deployment, UserSync)] == [2, 1, 2]
+        assert session.query(Task).filter_by(status="Queued").count() == 0
+
+
+def test_nothing_named_nothing_removed(browser: Browser, admin: Admin) -> None:
+    browser.open("/console/remove-everything?user=nobody&account=1&back=/console/users")
+    assert "Nothing is left to be removed." in browser.text
+    assert browser.url == "/console/users"
