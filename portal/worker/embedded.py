@@ -55,3 +55,4 @@ def _loop(handle: Embedded, database: Database, settings: Settings) -> None:
         except Exception:
             log.exception("the worker cannot run tasks now; it tries again")
         handle.wake.wait(SWEEP_SECONDS)
+    checking.join(timeout=10)
