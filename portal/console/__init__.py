@@ -37,6 +37,7 @@ AREAS = (
     "grant_users",
     "syncs",
     "tasks",
+    "drift",
     "audit",
 )
 
