@@ -142,7 +142,10 @@ def test_a_repair_under_way_is_seen_and_not_doubled(house: House) -> None:
     part = console.client.get(f"{PAGE}/{house.bank.uin}", headers={"X-Fragment": "1"}).get_data(as_text=True)
     assert "<html" not in part
     assert "data-settled" not in part
-    console.click("Repair")
+    assert "Refresh" in console.text
+    console.open(PAGE)
+    assert "Some accounts are being checked or repaired." in console.text
+    console.submit("Repair selected", account=[house.bank.uin])
     assert "A repair of this account is under way already." in console.text
     house.work.work()
     part = console.client.get(f"{PAGE}/{house.bank.uin}", headers={"X-Fragment": "1"}).get_data(as_text=True)
