@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     scim_failures_per_minute: Annotated[int, Field(ge=0)] = 60
     scim_log_days: Annotated[int, Field(ge=1, le=3_650)] = 30
     sign_in_log_days: Annotated[int, Field(ge=1, le=3_650)] = 30
+    drift_check_hours: Annotated[int, Field(ge=0, le=720)] = 24
     limits: Limits = Limits()
 
     @classmethod

@@ -9,13 +9,13 @@ Every call is a transaction of its own: do not keep one open around it.
 
 from __future__ import annotations
 
-from portal.clouds.connector import AccountState, Connector, RoleSpec
+from portal.clouds.connector import AccountState, Connector, ProviderSpec, RoleSpec
 from portal.clouds.local import LocalConnector
 from portal.core.database import Database
 from portal.core.errors import Invalid
 from portal.core.organization.models import Account
 
-__all__ = ["AccountState", "Connector", "RoleSpec", "connector_for"]
+__all__ = ["AccountState", "Connector", "ProviderSpec", "RoleSpec", "connector_for"]
 
 
 def connector_for(database: Database, account: Account, *, base_url: str) -> Connector:

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from portal.core.access.models import DuplicationStrategy
+from portal.core.drift.state import AccountState, ProviderSpec, RoleSpec
 
-
-@dataclass(frozen=True)
-class RoleSpec:
-    """A CAM role as it shall be: exactly these policies (by name), trusted to this identity provider alone.
-
-    `session_duration` is in seconds; `managed_by` is the id of the space.
-    """
-
-    name: str
-    description: str
-    provider_name: str
-    session_duration: int
-    policies: tuple[str, ...]
-    managed_by: str
-
-
-@dataclass(frozen=True)
-class AccountState:
-    """What one space manages in an account: identity providers (name: entity id), roles, names of users."""
-
-    identity_providers: dict[str, str]
-    roles: tuple[RoleSpec, ...]
-    users: tuple[str, ...]
+__all__ = ["AccountState", "Connector", "ProviderSpec", "RoleSpec"]
 
 
 class Connector(Protocol):
@@ -73,4 +51,7 @@ class Connector(Protocol):
         """
 
     def describe(self, *, managed_by: str) -> AccountState:
-        """What is really there."""
+        """What is really there, whoever changed it: trust, policies and certificates as they stand.
+
+        A policy that only has the name of one of ours is named otherwise.
+        """

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
-from portal.clouds.connector import AccountState, RoleSpec
+from portal.clouds.connector import AccountState, ProviderSpec, RoleSpec
 from portal.core.access.models import DuplicationStrategy
 from portal.core.actor import SYSTEM, Actor
-from portal.core.cam import providers, queries, roles, sessions, users
-from portal.core.cam.models import CamIdentityProvider, CamRole, CamUser
+from portal.core.cam import presets, providers, queries, roles, sessions, users
+from portal.core.cam.models import CamAttachment, CamRole, CamUser, HolderType
 from portal.core.cam.policies import check_manager
 from portal.core.database import Database
 from portal.core.errors import Invalid
+from portal.core.federation import saml_keys
 from saml.errors import MetadataError
 from saml.metadata import parse_identity_provider
 
@@ -121,16 +123,7 @@ class LocalConnector:
     def describe(self, *, managed_by: str) -> AccountState:
         with self.database.transaction(write=False) as session:
             return AccountState(
-                identity_providers=dict(
-                    session.execute(
-                        select(CamIdentityProvider.name, CamIdentityProvider.entity_id)
-                        .where(
-                            CamIdentityProvider.account_uin == self.account_uin,
-                            CamIdentityProvider.managed_by == managed_by,
-                        )
-                        .order_by(CamIdentityProvider.name)
-                    ).all()
-                ),
+                providers=self._providers(session, managed_by),
                 roles=self._roles(session, managed_by),
                 users=tuple(
                     session.scalars(
@@ -141,28 +134,41 @@ class LocalConnector:
                 ),
             )
 
+    def _providers(self, session: Session, managed_by: str) -> tuple[ProviderSpec, ...]:
+        found = providers.providers_of(session, self.account_uin)
+        return tuple(
+            ProviderSpec(provider.name, provider.entity_id, _certificates(provider.metadata_xml))
+            for provider in found
+            if provider.managed_by == managed_by
+        )
+
     def _roles(self, session: Session, managed_by: str) -> tuple[RoleSpec, ...]:
-        found = session.scalars(
-            select(CamRole)
-            .where(
-                CamRole.account_uin == self.account_uin,
-                CamRole.managed_by == managed_by,
-                CamRole.type == roles.IDENTITY_CENTER,
-            )
-            .order_by(CamRole.name)
-        ).all()
-        attached = queries.policies_of_roles(session, self.account_uin, [role.name for role in found])
+        ours = and_(
+            CamRole.account_uin == self.account_uin,
+            CamRole.managed_by == managed_by,
+            CamRole.type == roles.IDENTITY_CENTER,
+        )
+        policies: dict[int, list[str]] = {}
+        held = and_(CamAttachment.holder_type == HolderType.ROLE, CamAttachment.holder_id == CamRole.id)
+        rows = select(CamRole.id, CamAttachment.policy_name, CamAttachment.policy_type).join(CamAttachment, held)
+        for role_id, name, policy_type in session.execute(rows.where(ours).order_by(CamAttachment.policy_name)):
+            policies.setdefault(role_id, []).append(_policy(name, policy_type))
         return tuple(
             RoleSpec(
                 name=role.name,
                 description=role.description,
                 provider_name=roles.trusted_provider(role),
                 session_duration=role.session_duration,
-                policies=attached[role.name],
+                policies=tuple(policies.get(role.id, ())),
                 managed_by=managed_by,
+                other_trust=self._other_trust(role),
             )
-            for role in found
+            for role in session.scalars(select(CamRole).where(ours).order_by(CamRole.name))
         )
+
+    def _other_trust(self, role: CamRole) -> str:
+        usual = roles.saml_trust(self.account_uin, roles.trusted_provider(role), self._entity_id)
+        return "" if role.trust == usual else json.dumps(role.trust, sort_keys=True)
 
     @property
     def _entity_id(self) -> str:
@@ -172,3 +178,15 @@ class LocalConnector:
     def _transaction(self) -> Iterator[tuple[Session, Actor]]:
         with self.database.transaction() as session:
             yield session, replace(SYSTEM, organization_id=queries.organization_of(session, self.account_uin))
+
+
+def _certificates(metadata_xml: str) -> str:
+    try:
+        return saml_keys.fingerprints(parse_identity_provider(metadata_xml).certificates)
+    except MetadataError:
+        return "(the metadata cannot be read)"
+
+
+def _policy(name: str, policy_type: str) -> str:
+    """A custom policy of the account may have the name of a preset one, and allow anything."""
+    return f"{name} (custom policy of the account)" if policy_type == "Custom" and presets.find(name) else name

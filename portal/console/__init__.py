@@ -40,6 +40,7 @@ AREAS = (
     "grant_users",
     "syncs",
     "tasks",
+    "drift",
     "audit",
 )
 

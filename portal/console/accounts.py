@@ -12,6 +12,7 @@ from portal.console import blueprint
 from portal.console.scope import actor, organization, space
 from portal.core.access import authorizations, queries
 from portal.core.access.selection import held_by
+from portal.core.drift import queries as drift
 from portal.core.errors import Forbidden
 from portal.core.organization import queries as members
 from portal.core.organization.queries import MemberRow
@@ -46,7 +47,8 @@ def accounts() -> str:
 def account(uin: int) -> str:
     member = members.member(db(), organization(), uin)
     tab = request.args.get("tab") if request.args.get("tab") in TABS else TABS[0]
-    return render_template("console/accounts/details.html", account=member, tab=tab, **_tab(member, tab))
+    found = drift.account_row(db(), space(), uin) if current_user.may(Permission.LIST_DRIFT) else None
+    return render_template("console/accounts/details.html", account=member, tab=tab, drift=found, **_tab(member, tab))
 
 
 def _tab(member: MemberRow, tab: str | None) -> dict[str, Any]:

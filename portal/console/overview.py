@@ -8,6 +8,7 @@ from typing import Any
 from flask import current_app, flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
 from flask_login import current_user
 from wtforms import StringField
 from wtforms.validators import InputRequired, Length
@@ -20,6 +21,7 @@ from portal.core import clock
 from portal.core.access import queries as access
 from portal.core.access.rows import Counts
 from portal.core.directory import queries as directory
+from portal.core.drift import queries as drift
 from portal.core.federation import certificates, identity_provider, offers
 from portal.core.federation.identity_provider import TrustedIdentityProvider
 from portal.core.organization import queries as members
@@ -60,7 +62,7 @@ def overview_page() -> str:
         counts=counts,
         people=people,
         organization=members.counts(db(), organization()),
-        steps=[*_steps(space(), idp, people, counts), *_signing_steps()],
+        steps=[*_steps(space(), idp, people, counts), *_drift_steps(), *_signing_steps()],
     )
 
 
@@ -130,6 +132,17 @@ def _steps(of: Space, idp: TrustedIdentityProvider | None, people: dict[str, int
     if counts.tasks_failed:
         steps.append(Step(_("Look at failed tasks"), _("Retry them or remove their cause."), tasks))
     return steps
+
+
+def _drift_steps() -> list[Step]:
+    """Accounts that are not as they were deployed."""
+    found = drift.totals(db(), space()).differing if current_user.may(Permission.LIST_DRIFT) else 0
+    if not found:
+        return []
+    text = ngettext(
+        "%(num)s account differs from what was deployed.", "%(num)s accounts differ from what was deployed.", found
+    )
+    return [Step(_("Look at drift"), text, url_for("console.drift"))]
 
 
 def _signing_steps() -> list[Step]:

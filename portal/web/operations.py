@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, abort, jsonify, request
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
+from portal.core.drift.queries import measured
 from portal.migrations import head_revision
 from portal.web import observing
 from portal.web.permissions import Permission, requires
@@ -35,4 +37,17 @@ def metrics() -> Response:
     """Only for a collector on this machine, and never through a proxy."""
     if request.remote_addr not in ("127.0.0.1", "::1") or "X-Forwarded-For" in request.headers:
         abort(404)
-    return observing.metrics()
+    return observing.metrics(_from_database())
+
+
+def _from_database() -> dict[str, tuple[str, int]]:
+    """Nothing while the database does not answer: the other metrics are wanted then most of all."""
+    try:
+        drift = measured(db())
+    except SQLAlchemyError:
+        return {}
+    return {
+        "portal_drift_accounts": ("Accounts that differ from what was deployed", drift.differing),
+        "portal_drift_differences": ("Differences in all accounts", drift.differences),
+        "portal_drift_unreached_accounts": ("Accounts whose last check came to nothing", drift.problems),
+    }

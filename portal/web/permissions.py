@@ -72,6 +72,10 @@ class Permission(enum.StrEnum):
     CREATE_SYNC = "organization:CreateUserSyncProvisioning"
     UPDATE_SYNC = "organization:UpdateUserSyncProvisioning"
     DELETE_SYNC = "organization:DeleteUserSyncProvisioning"
+    LIST_DRIFT = "organization:ListAccountDrifts"
+    CHECK_DRIFT = "organization:CheckAccountDrift"
+    REPAIR_DRIFT = "organization:RepairAccountDrift"
+    UPDATE_DRIFT = "organization:UpdateAccountDriftRepair"
 
     # organization
     DESCRIBE_DEPARTMENTS = "organization:DescribeOrganizationNodes"

@@ -9,6 +9,7 @@
 
     housekeeping                    forgets old lines of logs and what expired, hourly
     refreshing                      reads metadata of identity providers again, in a thread of its own
+    checking                        compares accounts with what should be there, in a thread of its own
 
 Killed anywhere, a claim runs out and the task runs again; nothing is done twice, because every step is an "ensure".
 """

@@ -16,6 +16,7 @@ from portal.core.database import Database
 from portal.fetching import from_settings
 from portal.settings import Settings
 from portal.worker import engine
+from portal.worker.checking import Checking
 from portal.worker.housekeeping import Housekeeping
 from portal.worker.refreshing import Refreshing
 
@@ -75,6 +76,7 @@ def work(database: Database, settings: Settings) -> None:
     stopping = threading.Event()
     housekeeping = Housekeeping(database, settings)
     refreshing = Refreshing(database, from_settings(settings))
+    checking = Checking(database, settings)
 
     def sweep() -> None:
         while not stopping.wait(SWEEP_SECONDS):
@@ -82,6 +84,7 @@ def work(database: Database, settings: Settings) -> None:
                 send(app, engine.due(database))
                 housekeeping.run_if_due(stopping.is_set)
                 refreshing.start_if_due(stopping.is_set)
+                checking.start_if_due(stopping.is_set)
             except Exception:
                 log.exception("the sweep cannot look for tasks now; it tries again")
 

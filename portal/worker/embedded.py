@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from portal.core.database import Database
 from portal.fetching import from_settings
 from portal.settings import Settings
+from portal.worker.checking import Checking
 from portal.worker.engine import run_until_idle
 from portal.worker.housekeeping import Housekeeping
 from portal.worker.refreshing import Refreshing
@@ -43,12 +44,15 @@ def start(database: Database, settings: Settings) -> Embedded:
 def _loop(handle: Embedded, database: Database, settings: Settings) -> None:
     housekeeping = Housekeeping(database, settings)
     refreshing = Refreshing(database, from_settings(settings))
+    checking = Checking(database, settings)
     while not handle.stopping.is_set():
         handle.wake.clear()
         try:
             run_until_idle(database, settings, stopping=handle.stopping.is_set)
             housekeeping.run_if_due(handle.stopping.is_set)
             refreshing.start_if_due(handle.stopping.is_set)
+            checking.start_if_due(handle.stopping.is_set)
         except Exception:
             log.exception("the worker cannot run tasks now; it tries again")
         handle.wake.wait(SWEEP_SECONDS)
+    checking.join(timeout=10)

@@ -17,14 +17,14 @@ from portal.core.database import Database
 from portal.core.errors import Error, Unavailable
 from portal.core.organization.models import Account
 from portal.settings import Settings
-from portal.worker import claims, providers, roles, sessions, users
+from portal.worker import claims, providers, repairs, roles, sessions, users
 from portal.worker.claims import Lease, Lost
 from portal.worker.kinds import Work
 
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 5
-_KINDS = {**roles.KINDS, **users.KINDS, **sessions.KINDS, **providers.KINDS}
+_KINDS = {**roles.KINDS, **users.KINDS, **sessions.KINDS, **providers.KINDS, **repairs.KINDS}
 _FIRST_DELAY = 2.0
 
 

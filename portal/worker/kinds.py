@@ -1,8 +1,8 @@
-"""What every kind of task must be able to say; `roles`, `users`, `sessions` and `providers` are the families."""
+"""What each kind of task must be able to say; `roles`, `users`, `sessions`, `providers`, `repairs` are the families."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -126,6 +126,12 @@ def is_last(
     )
     others = (session.scalar(deployments) or 0) - (1 if deployment else 0)
     return others <= 0 and (session.scalar(synced) or 0) <= len(users)
+
+
+def reasons(failed: Sequence[str]) -> str:
+    """Why parts of a task failed, in one text."""
+    more = f" And {len(failed) - 5} more." if len(failed) > 5 else ""
+    return " ".join(failed[:5]) + more
 
 
 def record(session: Session, task: Task, action: str, *, target: tuple[str, Any, str], **event: Any) -> None:

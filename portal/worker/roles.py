@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from portal.clouds import Connector, RoleSpec
 from portal.core import clock
 from portal.core.access import sessions
-from portal.core.access.configurations import policy_names
+from portal.core.access.configurations import policy_names, role_description
 from portal.core.access.models import (
     Authorization,
     AuthorizationStatus,
@@ -62,6 +62,7 @@ class Deploy:
         if deployment is not None:  # nobody removes it while we hold the account
             deployment.deployed_revision = self.revision
             deployment.session_duration = self.role.session_duration
+            deployment.policies = list(self.role.policies)
             deployment.role_name, deployment.provider_name = self.role.name, self.provider.name
             deployment.updated_at = clock.now()
             if deployment.status != DeploymentStatus.UNDEPLOYING:
@@ -158,7 +159,7 @@ def plan_deploy(session: Session, task: Task, *, base_url: str) -> Deploy:
     expect_provider(session, task)
     role = RoleSpec(
         name=configuration.role_name,
-        description=f"Permission configuration {configuration.name} of Identity Center space {space.name}",
+        description=role_description(configuration.name, space.name),
         provider_name=space.provider_name,
         session_duration=configuration.session_duration,
         policies=tuple(policy_names(session, configuration.id)),

@@ -25,6 +25,7 @@ from portal.core.access.models import (
     UserSync,
 )
 from portal.core.access.picking import chunks
+from portal.core.access.syncs import user_remark
 from portal.core.directory.models import Membership, User
 from portal.core.errors import Conflict, Error, Unavailable
 from portal.core.space.models import Space
@@ -38,6 +39,7 @@ from portal.worker.kinds import (
     forget_provider,
     is_last,
     provider_of,
+    reasons,
     record,
 )
 
@@ -96,7 +98,7 @@ class Add:
         session.flush()
         if task.type == TaskType.SYNC_START and self.sync_id:
             _set_status(session, self.sync_id, SyncStatus.FAILED if self.failed else SyncStatus.ENABLED)
-        return _reasons(self.failed)
+        return reasons(self.failed)
 
 
 @dataclass
@@ -141,7 +143,7 @@ class Remove:
             forget_provider(session, task)
         if self.ends_sync and not self.failed:
             session.execute(delete(UserSync).where(UserSync.id == self.ends_sync))
-        return _reasons(self.failed)
+        return reasons(self.failed)
 
 
 def plan_start(session: Session, task: Task, *, base_url: str) -> Work:
@@ -191,7 +193,7 @@ def _add(session: Session, task: Task, sync: UserSync | None, people: list[Any],
         check_member(session, task)
         stands = exists().where(SyncedUser.user_id == User.id, SyncedUser.account_uin == task.account_uin)
         users = [
-            Wanted(user_id, name, f"Identity Center user {display or name}"[:1024])
+            Wanted(user_id, name, user_remark(display or name))
             for user_id, name, display in session.execute(
                 select(User.id, User.user_name, User.display_name)
                 .where(User.space_id == task.space_id, ~stands, *people)
@@ -243,11 +245,6 @@ def _set_status(session: Session, sync_id: str, status: SyncStatus) -> None:
     sync = session.get(UserSync, sync_id, with_for_update=True, populate_existing=True)
     if sync is not None and sync.status != SyncStatus.DELETING:
         sync.status = status
-
-
-def _reasons(failed: list[str]) -> str:
-    more = f" And {len(failed) - 5} more." if len(failed) > 5 else ""
-    return " ".join(failed[:5]) + more
 
 
 KINDS = {

@@ -131,8 +131,9 @@ def test_pages_of_the_administrator_have_no_violation(auditor: Auditor, page: Pa
     auditor.open("/console/scim/log")
     auditor.follow("GET /Users")
     auditor.open("/console/scim/log?q=nothing-like-this")
-    for path in ("tasks", "audit", "syncs"):
+    for path in ("tasks", "audit", "syncs", "drift"):
         auditor.open(f"/console/{path}")
+    auditor.follow("sandbox")
     auditor.open("/console/organization")
     auditor.conclude()
 

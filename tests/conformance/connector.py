@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from portal.clouds import Connector, RoleSpec
+from portal.clouds import Connector, ProviderSpec, RoleSpec
 from portal.core.access.models import DuplicationStrategy
 from portal.core.errors import Forbidden, Invalid
-from tests.support.saml_idp import TestIdp
+from portal.core.federation import saml_keys
+from saml.metadata import parse_identity_provider
+from tests.support.saml_idp import TestIdp, key_pair
 
 SPACE, OTHER_SPACE = "z-000000000001", "z-000000000002"
 PROVIDER = f"TencentReservedSSO-{SPACE}"
@@ -42,13 +44,17 @@ class ConnectorConformance:
     """`connector` reaches an empty account; `own_user(name)` makes a user there that is the account's own.
 
     `enter(person, role)` opens a session there by sign-on (None: as the CAM user `amy`), `inside(person)` names the
-    roles (or the CAM user) of the person's open sessions, sorted.
+    roles (or the CAM user) of the person's open sessions, sorted. The hands of somebody in the account who may do
+    more than we think: `retrust(role)` lets somebody else take the role as well, `replace_policy(role, name)` puts a
+    policy of the account's own in the place of one of that name.
     """
 
     connector: Connector
     own_user: Callable[[str], None]
     enter: Callable[[str, str | None], None]
     inside: Callable[[str], list[str]]
+    retrust: Callable[[str], None]
+    replace_policy: Callable[[str, str], None]
 
     def test_an_empty_account_is_described_as_empty(self) -> None:
         state = self.connector.describe(managed_by=SPACE)
@@ -60,6 +66,17 @@ class ConnectorConformance:
         assert self.connector.describe(managed_by=SPACE).identity_providers == {PROVIDER: idp.entity_id}
         newer = ensure_provider(self.connector, TestIdp("https://newer.example.test/idp"))
         assert self.connector.describe(managed_by=SPACE).identity_providers == {PROVIDER: newer.entity_id}
+
+    def test_the_certificates_of_an_identity_provider_are_told_apart(self) -> None:
+        seen, newer = [], TestIdp()
+        newer.certificate = key_pair("another key")[1]
+        for idp in (TestIdp(), newer):
+            ensure_provider(self.connector, idp)
+            certificates = saml_keys.fingerprints(parse_identity_provider(idp.metadata()).certificates)
+            (found,) = self.connector.describe(managed_by=SPACE).providers
+            assert found == ProviderSpec(PROVIDER, idp.entity_id, certificates)
+            seen.append(found)
+        assert seen[0] != seen[1]
 
     def test_bad_metadata_is_refused_and_changes_nothing(self) -> None:
         idp = ensure_provider(self.connector)
@@ -94,6 +111,26 @@ class ConnectorConformance:
         self.connector.ensure_role(ROLE)
         with pytest.raises(Invalid, match="NoSuchAccess"):
             self.connector.ensure_role(replace(ROLE, policies=("NoSuchAccess",), session_duration=900))
+        assert self.connector.describe(managed_by=SPACE).roles == (ROLE,)
+
+    def test_cam_4_a_role_that_somebody_else_may_take_too_is_described_so_and_mended(self) -> None:
+        ensure_provider(self.connector)
+        self.connector.ensure_role(ROLE)
+        self.retrust(ROLE.name)
+        (found,) = self.connector.describe(managed_by=SPACE).roles
+        assert found.other_trust
+        assert replace(found, other_trust="", provider_name=PROVIDER) == ROLE
+        self.connector.ensure_role(ROLE)
+        assert self.connector.describe(managed_by=SPACE).roles == (ROLE,)
+
+    def test_a_policy_that_only_has_the_name_is_described_so_and_mended(self) -> None:
+        ensure_provider(self.connector)
+        self.connector.ensure_role(ROLE)
+        self.replace_policy(ROLE.name, ROLE.policies[0])
+        (found,) = self.connector.describe(managed_by=SPACE).roles
+        assert len(found.policies) == len(ROLE.policies)
+        assert set(ROLE.policies) - set(found.policies) == {ROLE.policies[0]}
+        self.connector.ensure_role(ROLE)
         assert self.connector.describe(managed_by=SPACE).roles == (ROLE,)
 
     def test_removing_a_role_twice_is_harmless(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.clouds import connector_for
@@ -15,7 +15,7 @@ from portal.core import audit, clock
 from portal.core.access.models import DuplicationStrategy
 from portal.core.actor import SYSTEM
 from portal.core.cam import access_keys, roles, sessions, users
-from portal.core.cam.models import CamRole, CamSession, CamUser
+from portal.core.cam.models import CamAttachment, CamRole, CamSession, CamUser
 from portal.core.database import Database
 from portal.core.errors import Forbidden, Invalid, NotFound
 from portal.core.organization.models import Account
@@ -73,6 +73,28 @@ class TestLocalConnector(ConnectorConformance):
                 return sorted(sessions.principal_of(session, opened).name for opened in found)
 
         return inside
+
+    @property
+    def retrust(self) -> Callable[[str], None]:  # type: ignore[override]
+        def retrust(role: str) -> None:
+            with self.database.transaction() as session:
+                found = roles.find_role(session, self.account.uin, role)
+                assert found
+                anybody = {"effect": "allow", "action": "name/sts:AssumeRole", "principal": {"qcs": ["*"]}}
+                found.trust = {**found.trust, "statement": [*found.trust["statement"], anybody]}
+
+        return retrust
+
+    @property
+    def replace_policy(self) -> Callable[[str, str], None]:  # type: ignore[override]
+        def replace_policy(role: str, name: str) -> None:
+            with self.database.transaction() as session:
+                found = roles.find_role(session, self.account.uin, role)
+                assert found
+                mine = (CamAttachment.holder_id == found.id, CamAttachment.policy_name == name)
+                session.execute(update(CamAttachment).where(*mine).values(policy_type="Custom"))
+
+        return replace_policy
 
     def role(self) -> CamRole:
         with self.database.transaction(write=False) as session:

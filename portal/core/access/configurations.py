@@ -117,6 +117,11 @@ def delete_configuration(session: Session, actor: Actor, *, configuration: Confi
     _record(session, actor, "configuration.delete", configuration)
 
 
+def role_description(configuration: str, space: str) -> str:
+    """What the role says of itself in an account."""
+    return f"Permission configuration {configuration} of Identity Center space {space}"
+
+
 def policy_names(session: Session, configuration_id: str) -> list[str]:
     """All of them, sorted."""
     return list(

@@ -125,7 +125,10 @@ class DeploymentStatus(enum.StrEnum):
 
 
 class Deployment(Base):
-    """A permission configuration as a role in one account. Names are stored, not made up again."""
+    """A permission configuration as a role in one account. Names are stored, not made up again.
+
+    `policies` are the names of those that the role was deployed with; None when that was before they were kept.
+    """
 
     __tablename__ = "deployments"
     __table_args__ = (
@@ -144,6 +147,7 @@ class Deployment(Base):
     role_name: Mapped[str] = mapped_column(String(128))
     provider_name: Mapped[str] = mapped_column(String(128))
     session_duration: Mapped[int] = mapped_column(default=3600)
+    policies: Mapped[list[str] | None]
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     updated_at: Mapped[datetime] = mapped_column(default=clock.now)
 

@@ -255,6 +255,11 @@ def queue_per_account(
     session.flush()
 
 
+def user_remark(name: str) -> str:
+    """What the CAM user says of itself in an account."""
+    return f"Identity Center user {name}"[:1024]
+
+
 def _follow(session: Session, actor: Actor, group: Group, user_ids: Sequence[str], type: TaskType) -> None:
     session.flush()
     accounts: Any = session.connection().execute(_ACCOUNTS_OF_GROUP, {"group_id": group.id}).all()

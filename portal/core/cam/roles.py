@@ -107,9 +107,10 @@ def saml_trust(account_uin: int, provider_name: str, audience: str) -> dict[str,
 
 def trusted_provider(role: CamRole) -> str:
     """The name of the identity provider that a role of the Identity Center is for, "" for any other role."""
-    statement = role.trust["statement"][0]
-    names = statement["principal"].get("federated", [""])
-    return str(names[0]).rpartition("saml-provider/")[2]
+    match role.trust:
+        case {"statement": [{"principal": {"federated": [str(arn), *_]}}, *_]}:
+            return arn.rpartition("saml-provider/")[2]
+    return ""
 
 
 def admits_saml(role: CamRole, *, provider_name: str, audience: str) -> bool:

@@ -13,6 +13,7 @@ from portal.core.access.models import Authorization, DeployedProvider, Deploymen
 from portal.core.actor import Actor
 from portal.core.cam import roles
 from portal.core.database import flush_or
+from portal.core.drift.models import AccountCheck, Difference
 from portal.core.errors import Conflict, Invalid
 from portal.core.organization import names, queries
 from portal.core.organization.models import Account, Department, Member, Organization
@@ -122,7 +123,8 @@ def remove_members(
                 f"{row.name} cannot be removed: the Identity Center still has {', '.join(held[row.uin])} "
                 "there. Remove these first."
             )
-    session.execute(delete(DeployedProvider).where(DeployedProvider.account_uin.in_(uins)))
+    for table in (DeployedProvider, AccountCheck, Difference):
+        session.execute(delete(table).where(table.account_uin.in_(uins)))
     session.execute(delete(Member).where(Member.account_uin.in_(uins)))
     for row in rows:
         _record(session, actor, "member.remove", organization, row.uin, row.name, department=row.department_name)

@@ -33,15 +33,18 @@ def upgrade() -> None:
         "account_checks",
         sa.Column("account_uin", sa.BigInteger(), nullable=False),
         sa.Column("space_id", sa.String(length=16), nullable=False),
-        sa.Column("checked_at", portal.core.database.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("checked_at", portal.core.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("due_at", portal.core.database.UtcDateTime(timezone=True), nullable=True),
+        sa.Column("asked", sa.Boolean(), nullable=False),
         sa.Column("differences", sa.Integer(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("problem", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["account_uin"], ["accounts.uin"], name=op.f("fk_account_checks_account_uin")),
         sa.ForeignKeyConstraint(["space_id"], ["spaces.id"], name=op.f("fk_account_checks_space_id")),
         sa.PrimaryKeyConstraint("account_uin", "space_id", name=op.f("pk_account_checks")),
     )
     with op.batch_alter_table("account_checks", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_account_checks_checked_at"), ["checked_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_account_checks_due_at"), ["due_at"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_account_checks_space_id_account_checks_checked_at"), ["space_id", "checked_at"], unique=False
         )
@@ -103,16 +106,17 @@ def upgrade() -> None:
     with op.batch_alter_table("account_claims", schema=None) as batch_op:
         batch_op.add_column(sa.Column("next_call_at", portal.core.database.UtcDateTime(timezone=True), nullable=True))
 
+    with op.batch_alter_table("deployments", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("policies", sa.JSON(), nullable=True))
+
     with op.batch_alter_table("authorizations", schema=None) as batch_op:
         batch_op.add_column(sa.Column("direct", sa.Boolean(), nullable=False, server_default=sa.true()))
 
-    with op.batch_alter_table("spaces", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("repairs_drift", sa.Boolean(), nullable=False, server_default=sa.false()))
+    # not as a batch, which copies the table in SQLite: others refer to its rows
+    op.add_column("spaces", sa.Column("repairs_drift", sa.Boolean(), nullable=False, server_default=sa.false()))
 
     with op.batch_alter_table("authorizations", schema=None) as batch_op:
         batch_op.alter_column("direct", existing_type=sa.Boolean(), server_default=None)
-    with op.batch_alter_table("spaces", schema=None) as batch_op:
-        batch_op.alter_column("repairs_drift", existing_type=sa.Boolean(), server_default=None)
     _change_indexes()
 
 
@@ -143,11 +147,13 @@ def downgrade() -> None:
     with op.batch_alter_table("authorizations", schema=None) as batch_op:
         batch_op.drop_index("ix_authorizations_space_account")
         batch_op.create_index("ix_authorizations_space_id", ["space_id"])
-    with op.batch_alter_table("spaces", schema=None) as batch_op:
-        batch_op.drop_column("repairs_drift")
+    op.drop_column("spaces", "repairs_drift")
 
     with op.batch_alter_table("authorizations", schema=None) as batch_op:
         batch_op.drop_column("direct")
+
+    with op.batch_alter_table("deployments", schema=None) as batch_op:
+        batch_op.drop_column("policies")
 
     with op.batch_alter_table("account_claims", schema=None) as batch_op:
         batch_op.drop_column("next_call_at")
@@ -165,7 +171,7 @@ def downgrade() -> None:
     op.drop_table("differences")
     with op.batch_alter_table("account_checks", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_account_checks_space_id_account_checks_checked_at"))
-        batch_op.drop_index(batch_op.f("ix_account_checks_checked_at"))
+        batch_op.drop_index(batch_op.f("ix_account_checks_due_at"))
 
     op.drop_table("account_checks")
     with op.batch_alter_table("cam_access_keys", schema=None) as batch_op:
