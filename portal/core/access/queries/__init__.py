@@ -14,6 +14,13 @@ from portal.core.access.queries.configurations import (
     deployments_of_configuration,
     policies_of_configuration,
 )
+from portal.core.access.queries.departments import (
+    change_by_moving,
+    department_authorization_rows,
+    department_authorizations,
+    granted_in,
+    granting_departments,
+)
 from portal.core.access.queries.entries import entries_of_user, user_entries_of_user
 from portal.core.access.queries.leaving import lost_by_leaving
 from portal.core.access.queries.roll_over import provider_rows, spread
@@ -34,12 +41,17 @@ __all__ = [
     "authorizations_of_group",
     "authorizations_of_user",
     "batch",
+    "change_by_moving",
     "configurations_page",
     "counts",
+    "department_authorization_rows",
+    "department_authorizations",
     "deployment_rows",
     "deployments_of_account",
     "deployments_of_configuration",
     "entries_of_user",
+    "granted_in",
+    "granting_departments",
     "lost_by_leaving",
     "policies_of_configuration",
     "provider_rows",
