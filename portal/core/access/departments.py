@@ -143,17 +143,25 @@ def follow_moves(session: Session, actor: Actor, *, organization: Organization, 
     return batch.id
 
 
-def repair(session: Session, actor: Actor, *, space: Space, department: Department) -> str:
-    """Grants again what is missing in accounts of the department and below, because a task failed there.
-
-    Raises Conflict when nothing is missing.
+def repair(
+    session: Session,
+    actor: Actor,
+    *,
+    space: Space,
+    department: Department | None = None,
+    account_uin: int | None = None,
+) -> str:
+    """Grants what departments grant and is missing, because a task failed: in one account, or in all of a department
+    and below it. Returns the batch's id. Raises Conflict when nothing is missing.
     """
     organization = session.get_one(Organization, space.organization_id)
     lock_organization(session, organization.id)
-    below = queries.accounts_below(session, [department.id])
-    batch_id = follow_moves(session, actor, organization=organization, accounts=below)
+    accounts: Iterable[int] = [account_uin] if account_uin else []
+    if department is not None:
+        accounts = queries.accounts_below(session, [department.id])
+    batch_id = follow_moves(session, actor, organization=organization, accounts=accounts)
     if not batch_id:
-        raise Conflict(f"Nothing is missing in the accounts of {department.name} (any more).")
+        raise Conflict("Nothing is missing (any more).")
     return batch_id
 
 
@@ -162,7 +170,7 @@ class _Batch:
 
     def __init__(self, session: Session, actor: Actor, space: Space, *, limited: bool = True) -> None:
         self.session, self.actor, self.space, self.limited = session, actor, space, limited
-        self._id, self.number, self.now = new_batch(), 0, clock.now()
+        self._id, self.number = new_batch(), 0
         self.made: set[tuple[str, int, str]] = set()
         self.revoked = 0
 
@@ -209,7 +217,6 @@ class _Batch:
             configuration_id=item.configuration_id,
             configuration_name=item.configuration_name,
             actor_name=self.actor.name,
-            created_at=self.now,
         )
 
     def record(self, action: str, **details: Any) -> None:

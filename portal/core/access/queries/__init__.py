@@ -18,8 +18,11 @@ from portal.core.access.queries.departments import (
     change_by_moving,
     department_authorization_rows,
     department_authorizations,
+    effect_of_revoking,
     granted_in,
     granting_departments,
+    missing,
+    preview,
 )
 from portal.core.access.queries.entries import entries_of_user, user_entries_of_user
 from portal.core.access.queries.leaving import lost_by_leaving
@@ -49,11 +52,14 @@ __all__ = [
     "deployment_rows",
     "deployments_of_account",
     "deployments_of_configuration",
+    "effect_of_revoking",
     "entries_of_user",
     "granted_in",
     "granting_departments",
     "lost_by_leaving",
+    "missing",
     "policies_of_configuration",
+    "preview",
     "provider_rows",
     "spread",
     "sync_row",

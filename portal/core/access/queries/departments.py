@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Select, and_, exists, func, literal, or_, select, true
+from sqlalchemy import CTE, ColumnElement, Select, and_, case, distinct, exists, func, literal, or_, select, true
 from sqlalchemy.orm import Session
 
 from portal.core.access.models import Authorization, AuthorizationStatus, Configuration, DepartmentAuthorization
 from portal.core.access.picking import chunks
 from portal.core.access.queries.shared import PRINCIPAL_KEY, find, principal, sum_if
-from portal.core.access.rows import Change, DepartmentAuthorizationRow, Place, Wanted
+from portal.core.access.rows import Change, DepartmentAuthorizationRow, Effect, Place, Preview, Wanted
 from portal.core.directory.models import Group, User
 from portal.core.organization.models import Department, Member
 from portal.core.paging import Page, Search, paginate
@@ -106,6 +106,22 @@ def change_by_moving(session: Session, uins: Sequence[int], department_id: int) 
     return Change(gains, loses)
 
 
+def effect_of_revoking(session: Session, department_id: int, grants: Sequence[int]) -> Effect:
+    """What taking these authorizations of the department away removes from accounts, and what stays open there."""
+    accounts = select(Member.account_uin).where(Member.department_id.in_(select(below([department_id]).c.id)))
+    chain = above(accounts)
+    covered = _covered(chain, DepartmentAuthorization.id.not_in(grants))
+    goes = and_(Authorization.direct.is_(False), ~covered)
+    row: Any = session.execute(
+        select(func.count(distinct(case((goes, Authorization.account_uin)))), sum_if(goes), sum_if(~goes)).where(
+            Authorization.account_uin.in_(accounts),
+            _LIVE,
+            exists().where(DepartmentAuthorization.id.in_(grants), _SAME),
+        )
+    ).one()
+    return Effect(*row)
+
+
 def granted_in(session: Session, department_id: int, *, most: int = 20) -> tuple[int, list[str]]:
     """How many authorizations an account has by the department and those above it, and the first of them in words."""
     chain = select(Department.id, Department.parent_id).where(Department.id == department_id).cte(recursive=True)
@@ -154,6 +170,33 @@ def granting_departments(
     return [Place(key, name) for key, name, _sorted in rows]
 
 
+def preview(
+    session: Session,
+    departments: Sequence[int],
+    *,
+    users: Sequence[str],
+    groups: Sequence[str],
+    configurations: Sequence[str],
+) -> Preview:
+    """What granting these on the departments would start."""
+    members = Member.department_id.in_(select(below(departments).c.id))
+    accounts = session.scalar(select(func.count()).select_from(Member).where(members)) or 0
+    known = select(DepartmentAuthorization.configuration_id, _GRANTED_TO).where(
+        DepartmentAuthorization.department_id.in_(departments)
+    )
+    granted, existing = 0, 0
+    for named in chunks(configurations):
+        for table, among in _holders(users, groups):
+            of_these = (table.configuration_id.in_(named), among)
+            if table is Authorization:
+                in_accounts = Authorization.account_uin.in_(select(Member.account_uin).where(members))
+                existing += session.scalar(select(func.count()).where(in_accounts, _LIVE, *of_these)) or 0
+            else:
+                granted += session.scalar(select(func.count()).select_from(known.where(*of_these).subquery())) or 0
+    combinations = (len(users) + len(groups)) * len(configurations)
+    return Preview(accounts, existing, accounts * combinations - existing, granted)
+
+
 def department_authorizations(
     session: Session, space: Space, department_id: int, path: Sequence[int], search: Search
 ) -> Page[DepartmentAuthorizationRow]:
@@ -190,6 +233,12 @@ def department_authorization_rows(
 _ORDER = (Member.name_key, Member.account_uin, Configuration.name_key, PRINCIPAL_KEY)
 
 
+def _holders(users: Sequence[str], groups: Sequence[str]) -> Iterable[tuple[Any, ColumnElement[bool]]]:
+    for table in (Authorization, DepartmentAuthorization):
+        yield from ((table, table.user_id.in_(chunk)) for chunk in chunks(users))
+        yield from ((table, table.group_id.in_(chunk)) for chunk in chunks(groups))
+
+
 def _granted_to(principal_id: str) -> ColumnElement[bool]:
     return or_(DepartmentAuthorization.user_id == principal_id, DepartmentAuthorization.group_id == principal_id)
 
@@ -223,13 +272,16 @@ def _missing(chain: CTE) -> Any:
 
 
 def _surplus(chain: CTE, accounts: Sequence[int]) -> Select[Any]:
-    covered = (
+    return select(Authorization.id).where(
+        Authorization.account_uin.in_(accounts), Authorization.direct.is_(False), _LIVE, ~_covered(chain)
+    )
+
+
+def _covered(chain: CTE, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    return (
         exists()
         .select_from(chain.join(DepartmentAuthorization, DepartmentAuthorization.department_id == chain.c.id))
-        .where(chain.c.uin == Authorization.account_uin, _SAME)
-    )
-    return select(Authorization.id).where(
-        Authorization.account_uin.in_(accounts), Authorization.direct.is_(False), _LIVE, ~covered
+        .where(chain.c.uin == Authorization.account_uin, _SAME, *conditions)
     )
 
 
