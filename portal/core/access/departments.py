@@ -305,15 +305,13 @@ def _insert(session: Session, space: Space, items: Sequence[Wanted]) -> set[tupl
     columns = (table.c.user_id, table.c.group_id, table.c.account_uin, table.c.configuration_id)
     statement = dialect.insert(table).on_conflict_do_nothing().returning(*columns)
     made: set[tuple[str, int, str]] = set()
-    savepoint = session.connection().begin_nested()
     try:
-        for chunk in chunks(items):
-            rows = session.connection().execute(statement, [_columns(space, item) for item in chunk])
-            made |= {(user_id or group_id, uin, key) for user_id, group_id, uin, key in rows}
-    except IntegrityError as error:
-        savepoint.rollback()
+        with session.connection().begin_nested():
+            for chunk in chunks(items):
+                rows = session.connection().execute(statement, [_columns(space, item) for item in chunk])
+                made |= {(user_id or group_id, uin, key) for user_id, group_id, uin, key in rows}
+    except IntegrityError as error:  # a user, group or configuration was deleted in this moment
         raise _MOVED_ON from error
-    savepoint.commit()
     return made
 
 
