@@ -25,7 +25,7 @@ from portal.core.access.models import (
     TaskStatus,
     TaskType,
 )
-from portal.core.access.picking import Principal, chunks, pick_configurations, pick_principals
+from portal.core.access.picking import Principal, chunks, pick_accounts, pick_configurations, pick_principals
 from portal.core.access.queries import departments as queries
 from portal.core.access.queries.authorizations import authorization_rows
 from portal.core.access.rows import Place, Wanted
@@ -156,9 +156,11 @@ def repair(
     """
     organization = session.get_one(Organization, space.organization_id)
     lock_organization(session, organization.id)
-    accounts: Iterable[int] = [account_uin] if account_uin else []
+    accounts: Iterable[int]
     if department is not None:
         accounts = queries.accounts_below(session, [department.id])
+    else:
+        accounts = pick_accounts(session, space, [account_uin] if account_uin else [])
     batch_id = follow_moves(session, actor, organization=organization, accounts=accounts)
     if not batch_id:
         raise Conflict("Nothing is missing (any more).")

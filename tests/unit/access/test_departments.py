@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import delete, select, update
 
 from portal.core import limits
-from portal.core.access import configurations, queries
-from portal.core.access.models import Authorization, Task, TaskStatus
+from portal.core.access import configurations, queries, sessions
+from portal.core.access.models import Authorization, Task, TaskStatus, TaskType
 from portal.core.actor import SYSTEM
 from portal.core.audit import AuditEvent
 from portal.core.directory import groups, users
@@ -15,6 +17,7 @@ from portal.core.directory.models import Source
 from portal.core.errors import Conflict, Invalid, LimitReached, NotFound
 from portal.core.organization import departments as tree
 from portal.core.organization import members
+from portal.core.organization import queries as tree_queries
 from portal.core.paging import Search
 from portal.settings import Settings
 from tests.support.departments import Company
@@ -380,3 +383,40 @@ def test_many_accounts_take_no_statement_each(house: Company, number: int) -> No
         assert counts[0][1] < 25
     finally:
         limits.set_limits(limits.Limits())
+
+
+def test_the_tab_takes_as_many_statements_for_many_rows_as_for_one(house: Company) -> None:
+    research, reader = house.department("Research"), house.configuration()
+    path = [house.root().id, research.id]
+
+    def counted() -> tuple[int, int]:
+        with house.make.transaction() as session, statements(house.database) as seen:
+            page = queries.department_authorizations(session, house.space, research.id, path, Search())
+            return len(page.rows), len(seen)
+
+    house.grant_in([research], [house.user()], [reader])
+    assert counted() == (1, 3)
+    house.grant_in([research], [house.user() for _number in range(9)], [reader])
+    house.grant_in([house.root()], [house.user() for _number in range(5)], [reader])
+    assert counted() == (15, 3)
+
+
+def test_who_is_inside_an_account_that_moves_out_is_put_out(house: Company) -> None:
+    research, alice, reader = house.department("Research"), house.user("alice"), house.configuration()
+    one = house.member("one", research)
+    house.done(house.grant_in([research], [alice], [reader]))
+    with house.make.transaction() as session:
+        lasting = timedelta(hours=1)
+        sessions.remember(session, user=alice, account_uin=one.uin, configuration_id=reader.id, lasting=lasting)
+    house.move([one], house.root())
+    assert [task.type for task in house.tasks()][-1] == TaskType.END_SESSIONS
+
+
+def test_an_organization_without_identity_center_moves_its_members(make: Make, house: Company) -> None:
+    organization = make.organization("Bare")
+    with make.transaction() as session:
+        root = tree_queries.root(session, organization)
+        sales = tree.create_department(session, SYSTEM, organization=organization, parent=root, name="Sales")
+        uins = [organization.admin_uin]
+        moved = members.move_members(session, SYSTEM, organization=organization, department=sales, uins=uins)
+        assert (len(moved.rows), moved.batch_id) == (1, "")
