@@ -10,7 +10,7 @@ from flask_login import current_user
 
 from portal.console import blueprint
 from portal.console.scope import actor, organization, space
-from portal.core.access import authorizations, queries
+from portal.core.access import authorizations, departments, queries
 from portal.core.access.selection import held_by
 from portal.core.drift import queries as drift
 from portal.core.errors import Forbidden
@@ -47,8 +47,25 @@ def accounts() -> str:
 def account(uin: int) -> str:
     member = members.member(db(), organization(), uin)
     tab = request.args.get("tab") if request.args.get("tab") in TABS else TABS[0]
+    missing = queries.missing(db(), [uin]) if tab == "authorizations" else []
     found = drift.account_row(db(), space(), uin) if current_user.may(Permission.LIST_DRIFT) else None
-    return render_template("console/accounts/details.html", account=member, tab=tab, drift=found, **_tab(member, tab))
+    return render_template(
+        "console/accounts/details.html",
+        account=member,
+        tab=tab,
+        missing=missing,
+        drift=found,
+        **_tab(member, tab),
+    )
+
+
+@blueprint.post("/accounts/<int(max=999999999999999999):uin>/permissions/repair")
+@requires(Permission.CREATE_AUTHORIZATION)
+def repair_account(uin: int) -> Any:
+    """Grant what departments grant and is missing in the account."""
+    member, back = members.member(db(), organization(), uin), url_for("console.account", uin=uin)
+    batch_id = departments.repair(db(), actor(), space=space(), account_uin=member.uin)
+    return redirect(url_for("console.batch", batch_id=batch_id, wizard="grant_roles", back=back), 303)
 
 
 def _tab(member: MemberRow, tab: str | None) -> dict[str, Any]:

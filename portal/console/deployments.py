@@ -74,9 +74,10 @@ def undeploy(deployment_id: int) -> Any:
         if batch_id is not None:
             return redirect(url_for("console.batch", batch_id=batch_id, wizard="undeploy", back=back), 303)
     page = queries.authorizations_of_deployment(db(), space(), found, search_from_url())
-    step = 2 if request.values.get("step") == "2" else 1
+    places = queries.granting_departments(db(), row.account_uin, configuration_id=row.configuration_id)
+    step = 2 if request.values.get("step") == "2" and not places else 1
     return render_template(
-        "console/deployments/undeploy.html", form=form, row=row, page=page, step=step, back=back
+        "console/deployments/undeploy.html", form=form, row=row, page=page, step=step, back=back, places=places
     ), form.status
 
 

@@ -16,15 +16,17 @@ from wtforms.validators import InputRequired, Length
 
 from portal.console import blueprint
 from portal.console.scope import actor, organization
+from portal.core.access import queries as access
 from portal.core.access.queries.removal import Scope, removal
 from portal.core.organization import departments, members, names, queries
 from portal.core.organization.models import Department
+from portal.core.paging import Page
 from portal.web.forms import Form, many
 from portal.web.listing import search_from_url
 from portal.web.permissions import Permission, requires
 from portal.web.transactions import db
 
-_DEPARTMENT = "/organization/departments/<int(max=2147483647):department_id>"
+DEPARTMENT = "/organization/departments/<int(max=2147483647):department_id>"
 _MEMBER = "/organization/members/<int(max=999999999999999999):uin>"
 
 
@@ -54,6 +56,11 @@ class MoveForm(Form):
 def organization_page() -> str:
     chosen = _department(request.args.get("department"))
     below = request.args.get("below", "" if "department" in request.args else "1") == "1"
+    page = queries.members_page(db(), organization(), search_from_url("joined_by"), chosen.id, below)
+    return render_department(chosen, "below" if below else "here", page)
+
+
+def render_department(chosen: Department, tab: str, page: Page[Any]) -> str:
     tree = queries.tree(db(), organization())
     return render_template(
         "console/organization/organization.html",
@@ -62,8 +69,8 @@ def organization_page() -> str:
         path=queries.path(db(), organization(), chosen.id),
         node=next(node for node in queries.flat(tree) if node.id == chosen.id),
         department=chosen,
-        below=below,
-        page=queries.members_page(db(), organization(), search_from_url("joined_by"), chosen.id, below),
+        tab=tab,
+        page=page,
     )
 
 
@@ -89,7 +96,7 @@ def create_department() -> Any:
     return render_template("console/organization/department.html", form=form, department=None), form.status
 
 
-@blueprint.route(f"{_DEPARTMENT}/edit", methods=["GET", "POST"])
+@blueprint.route(f"{DEPARTMENT}/edit", methods=["GET", "POST"])
 @requires(Permission.UPDATE_DEPARTMENT)
 def edit_department(department_id: int) -> Any:
     found = queries.department(db(), organization(), department_id)
@@ -109,7 +116,7 @@ def edit_department(department_id: int) -> Any:
     return render_template("console/organization/department.html", form=form, department=found), form.status
 
 
-@blueprint.route(f"{_DEPARTMENT}/delete", methods=["GET", "POST"])
+@blueprint.route(f"{DEPARTMENT}/delete", methods=["GET", "POST"])
 @requires(Permission.DELETE_DEPARTMENT)
 def delete_department(department_id: int) -> Any:
     found = queries.department(db(), organization(), department_id)
@@ -128,6 +135,9 @@ def create_member() -> Any:
     form.department.choices = department_choices()
     if form.validate_on_submit():
         department = _department(form.department.data)
+        granted, _names = access.granted_in(db(), department.id)
+        if granted and not _reviewed(department):
+            return _member_form(form)
         made = form.attempt(
             lambda: members.create_member(
                 db(), actor(), organization=organization(), department=department, name=form.name.data
@@ -135,8 +145,24 @@ def create_member() -> Any:
         )
         if made:
             flash(_("Member account %(name)s created: %(uin)s", name=made.name, uin=made.uin), "good")
+            if granted:
+                return redirect(url_for("console.account", uin=made.uin), 303)
             return _to_department(department.id)
-    return render_template("console/organization/member.html", form=form, member=None), form.status
+    return _member_form(form)
+
+
+def _member_form(form: NewMemberForm) -> Any:
+    """Says what the account will get in the department that is chosen; for another one it comes back to be reviewed."""
+    place = _department(form.department.data)
+    granted, names = access.granted_in(db(), place.id)
+    return render_template(
+        "console/organization/member.html", form=form, member=None, place=place, granted=granted, names=names
+    ), form.status
+
+
+def _reviewed(department: Department) -> bool:
+    """Whether the page that was sent said what being in this department means."""
+    return request.form.get("reviewed") == str(department.id)
 
 
 @blueprint.route(f"{_MEMBER}/edit", methods=["GET", "POST"])
@@ -160,11 +186,16 @@ def move_members() -> Any:
     form.department.choices = department_choices()
     if form.validate_on_submit():
         target = _department(form.department.data)
-        verb = _on_chosen(members.move_members, department=target)
-        moved = form.attempt(verb)
+        change = access.change_by_moving(db(), [row.uin for row in rows if row.department_id != target.id], target.id)
+        if change and not _reviewed(target):
+            return render_template("console/organization/move.html", form=form, rows=rows, target=target, change=change)
+        moved = form.attempt(_on_chosen(members.move_members, department=target))
         if moved is not None:
-            done = ngettext("%(num)s member moved.", "%(num)s members moved.", len(moved))
+            done = ngettext("%(num)s member moved.", "%(num)s members moved.", len(moved.rows))
             flash(done, "good")
+            if moved.batch_id:
+                back = url_for("console.organization", department=target.id)
+                return redirect(url_for("console.batch", batch_id=moved.batch_id, back=back), 303)
             return _to_department(target.id)
     return render_template("console/organization/move.html", form=form, rows=rows), form.status
 

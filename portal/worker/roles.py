@@ -101,10 +101,11 @@ class Revoke:
         """Access stopped when the removal was asked for; a task of its own ends sessions."""
 
     def record(self, session: Session, task: Task) -> str:
-        session.execute(
-            delete(Authorization).where(*_authorization_of(task), Authorization.status == AuthorizationStatus.REMOVING)
-        )
-        _record(session, task, "authorization.revoked", details=_holder(task))
+        """Nothing goes that a department granted again meanwhile."""
+        removing = Authorization.status == AuthorizationStatus.REMOVING
+        gone = delete(Authorization).where(*_authorization_of(task), removing).returning(Authorization.id)
+        if session.scalars(gone).all():
+            _record(session, task, "authorization.revoked", details=_holder(task))
         return ""
 
 

@@ -5,5 +5,7 @@
         -> after commit: worker.dispatch()         tells the worker; a lost call is found by its next sweep
         -> worker.engine: claim, ensure through the account's connector, record the result
 
-Desired state: `Authorization`, `UserSync`. Deployed state: `Deployment`, `SyncedUser`.
+    grant_departments / move_members / ...         the authorizations of accounts follow their departments: the same
+
+Desired state: `DepartmentAuthorization`, `Authorization`, `UserSync`. Deployed state: `Deployment`, `SyncedUser`.
 """

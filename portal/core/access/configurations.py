@@ -10,7 +10,13 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock, limits
-from portal.core.access.models import Authorization, Configuration, ConfigurationPolicy, Deployment
+from portal.core.access.models import (
+    Authorization,
+    Configuration,
+    ConfigurationPolicy,
+    DepartmentAuthorization,
+    Deployment,
+)
 from portal.core.actor import Actor
 from portal.core.cam import presets
 from portal.core.database import flush_or
@@ -109,6 +115,13 @@ def delete_configuration(session: Session, actor: Actor, *, configuration: Confi
         _some(session, ConfigurationPolicy, configuration, "preset policy", "preset policies"),
         _some(session, Deployment, configuration, "deployment", "deployments"),
         _some(session, Authorization, configuration, "authorization", "authorizations"),
+        _some(
+            session,
+            DepartmentAuthorization,
+            configuration,
+            "department authorization",
+            "department authorizations",
+        ),
     ]
     if found := [use for use in uses if use]:
         raise Conflict(f"{configuration.name} is still in use: {', '.join(found)}. Remove these first.")

@@ -15,10 +15,12 @@ from portal.core.access.models import Configuration, Deployment, DeploymentStatu
 from portal.core.access.picking import chunks, pick_accounts, pick_configurations
 from portal.core.access.queries.authorizations import rows_of_deployment
 from portal.core.access.queries.configurations import outdated_in
+from portal.core.access.queries.departments import granting_departments
 from portal.core.access.tasks import enqueue, new_batch
 from portal.core.actor import Actor
 from portal.core.errors import Conflict, Invalid, NotFound
 from portal.core.organization.models import Member
+from portal.core.organization.organizations import lock_organization
 from portal.core.space.models import Space
 
 
@@ -140,11 +142,20 @@ def undeploy(session: Session, actor: Actor, *, space: Space, deployment: Deploy
     """Remove the authorizations that use it, then the role (IC-11); returns the batch's id.
 
     The last deployment or synchronized user of an account takes the identity provider along. Raises Conflict
-    when it is being undeployed already.
+    when it is being undeployed already, and while a department of the account grants the configuration: it would
+    only be wanted there again.
     """
     if deployment.space_id != space.id:
         raise NotFound("There is no such deployment in this space.")
+    lock_organization(session, space.organization_id)
     configuration = session.get_one(Configuration, deployment.configuration_id)
+    places = granting_departments(session, deployment.account_uin, configuration_id=configuration.id)
+    if places:
+        names = ", ".join(place.name for place in places)
+        raise Conflict(
+            f"Department {names} grants {configuration.name} in this account. Remove it from the department first, or "
+            "move the account."
+        )
     member = session.get(Member, deployment.account_uin)
     rows = rows_of_deployment(session, space, deployment)
     limits.check("triples_per_batch", len(rows) + 1, what="authorizations in one batch")

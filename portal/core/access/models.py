@@ -276,7 +276,8 @@ class TaskStatus(enum.StrEnum):
 class Task(Base):
     """One asynchronous unit of provisioning work.
 
-    `user_id`, `group_id`, names and ids are kept as text, so history survives deletion.
+    `user_id`, `group_id`, names and ids are kept as text, so history survives deletion. Not `direct` is what a
+    department's authorization asked for: run again, it grants as long as a department does.
     """
 
     __tablename__ = "tasks"
@@ -304,6 +305,7 @@ class Task(Base):
     configuration_name: Mapped[str] = mapped_column(String(112), default="")
     sync_id: Mapped[str | None] = mapped_column(String(16), index=True)
     deletion_strategy: Mapped[DeletionStrategy | None] = mapped_column(String(16))
+    direct: Mapped[bool] = mapped_column(default=True)
     search_key: Mapped[str] = mapped_column(Text, default="")
     attempts: Mapped[int] = mapped_column(default=0)
     actor_name: Mapped[str] = mapped_column(String(128), default="")

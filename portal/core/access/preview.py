@@ -74,7 +74,7 @@ class Preview:
 
 
 def roles(session: Session, space: Space, picked: Selection) -> Preview:
-    """Of `authorizations.grant`."""
+    """Of `authorizations.grant`, which takes over what only a department granted until now."""
     if words := limits.refusal("triples_per_batch", picked.triples, what="authorizations in one batch"):
         return Preview(First([words], 1))
     held = and_(
@@ -82,6 +82,7 @@ def roles(session: Session, space: Space, picked: Selection) -> Preview:
         Authorization.account_uin.in_(picked.uins),
         Authorization.configuration_id.in_(picked.configuration_ids),
         or_(Authorization.user_id.in_(picked.user_ids), Authorization.group_id.in_(picked.group_ids)),
+        or_(Authorization.direct, Authorization.status == AuthorizationStatus.REMOVING),
     )
     existing = _per_account(session, Authorization, held)
     reasons = (
@@ -89,6 +90,7 @@ def roles(session: Session, space: Space, picked: Selection) -> Preview:
             func.coalesce(User.user_name, Group.name),
             Configuration.name,
             Authorization.status,
+            Authorization.direct,
         )
         .outerjoin(User, User.id == Authorization.user_id)
         .outerjoin(Group, Group.id == Authorization.group_id)
@@ -100,7 +102,8 @@ def roles(session: Session, space: Space, picked: Selection) -> Preview:
         .limit(MOST)
     )
     why = [
-        f"{account}: {why_not_granted(who, what, status)}" for who, what, status, account in session.execute(reasons)
+        f"{account}: {why_not_granted(who, what, status, direct=direct)}"
+        for who, what, status, direct, account in session.execute(reasons)
     ]
     each = picked.principals * len(picked.configurations)
     return _preview(session, space, picked, each, existing, why, disabled_of(session, picked))

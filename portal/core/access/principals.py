@@ -13,6 +13,7 @@ from portal.core.access import sessions
 from portal.core.access.models import (
     Authorization,
     DeletionStrategy,
+    DepartmentAuthorization,
     PrincipalType,
     SyncedUser,
     SyncStatus,
@@ -28,11 +29,13 @@ from portal.core.organization.models import Member
 
 def uses_of_user(session: Session, user: User) -> list[str]:
     """Reasons not to delete: `3 authorizations`, `1 user synchronization`. What comes by a group does not count."""
-    return _uses(session, Authorization.user_id == user.id, UserSync.user_id == user.id)
+    mine = DepartmentAuthorization.user_id == user.id
+    return _uses(session, Authorization.user_id == user.id, mine, UserSync.user_id == user.id)
 
 
 def uses_of_group(session: Session, group: Group) -> list[str]:
-    return _uses(session, Authorization.group_id == group.id, UserSync.group_id == group.id)
+    mine = DepartmentAuthorization.group_id == group.id
+    return _uses(session, Authorization.group_id == group.id, mine, UserSync.group_id == group.id)
 
 
 def withdraw_user(session: Session, actor: Actor, *, user: User) -> None:
@@ -50,7 +53,8 @@ def withdraw_user(session: Session, actor: Actor, *, user: User) -> None:
     )
     for uin, strategy, _own in sorted(asked, key=lambda row: (row[2], row[1])):
         strategies[uin] = strategy  # the last one decides: the user's own; among groups Keep goes before Delete
-    _remove(session, actor, Authorization.user_id == user.id, mine, "user", user.id, user.user_name)
+    held, granted = Authorization.user_id == user.id, DepartmentAuthorization.user_id == user.id
+    _remove(session, actor, held, granted, mine, "user", user.id, user.user_name)
     about = Principal(PrincipalType.USER, user.id, user.user_name)
     _queue(session, actor, user.space_id, about, [user.id], strategies)
 
@@ -65,28 +69,45 @@ def withdraw_group(session: Session, actor: Actor, *, group: Group) -> None:
     about = Principal(PrincipalType.GROUP, group.id, group.name)
     held = Authorization.group_id == group.id
     sessions.end_after_revoking(session, actor, space_id=group.space_id, about=about, revoked=held)
-    _remove(session, actor, held, mine, "group", group.id, group.name)
+    granted = DepartmentAuthorization.group_id == group.id
+    _remove(session, actor, held, granted, mine, "group", group.id, group.name)
     _queue(session, actor, group.space_id, about, members, strategies)
 
 
-def _uses(session: Session, authorized: Any, synchronized: Any) -> list[str]:
+def _uses(session: Session, authorized: Any, by_department: Any, synchronized: Any) -> list[str]:
     authorizations = session.scalar(select(func.count()).select_from(Authorization).where(authorized)) or 0
+    departments = session.scalar(select(func.count()).select_from(DepartmentAuthorization).where(by_department)) or 0
     syncs = session.scalar(select(func.count()).select_from(UserSync).where(synchronized)) or 0
-    counted = [(authorizations, "authorization"), (syncs, "user synchronization")]
+    counted = [
+        (authorizations, "authorization"),
+        (departments, "department authorization"),
+        (syncs, "user synchronization"),
+    ]
     return [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counted if count]
 
 
 def _remove(
-    session: Session, actor: Actor, authorized: Any, synchronized: Any, kind: str, target_id: str, name: str
+    session: Session,
+    actor: Actor,
+    authorized: Any,
+    by_department: Any,
+    synchronized: Any,
+    kind: str,
+    target_id: str,
+    name: str,
 ) -> None:
+    departments = session.scalars(
+        delete(DepartmentAuthorization).where(by_department).returning(DepartmentAuthorization.department_id)
+    ).all()
     removed = session.execute(
         delete(Authorization).where(authorized).returning(Authorization.account_uin, Authorization.configuration_id)
     ).all()
     syncs = session.scalars(delete(UserSync).where(synchronized).returning(UserSync.id)).all()
-    if removed or syncs:
+    if removed or syncs or departments:
         details = {
             "authorizations": [f"{uin} {configuration}" for uin, configuration in removed[:100]],
             "authorizations_count": len(removed),
+            "department_authorizations": len(departments),
             "user_syncs": list(syncs[:100]),
         }
         action = f"{kind}.withdraw"

@@ -78,13 +78,26 @@ class DeploymentRow:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A department by its name."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
 class Authorized:
-    """One permission configuration that a principal holds in an account. `id` is the authorization's."""
+    """One permission configuration that a principal holds in an account. `id` is the authorization's.
+
+    `departments` are those that grant it; not `direct` is what these alone grant.
+    """
 
     id: int
     configuration_id: str
     configuration_name: str
     status: AuthorizationStatus
+    direct: bool
+    departments: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,7 +112,10 @@ class PrincipalRow:
 
 @dataclass(frozen=True)
 class AuthorizationRow:
-    """`principal_*` is who holds it: for a user's list a group when it comes by membership."""
+    """`principal_*` is who holds it: for a user's list a group when it comes by membership.
+
+    `departments` are those that grant it, where a list says so; not `direct` is what these alone grant.
+    """
 
     id: int
     status: AuthorizationStatus
@@ -111,10 +127,85 @@ class AuthorizationRow:
     principal_type: PrincipalType
     principal_id: str
     principal_name: str
+    direct: bool
+    departments: tuple[Place, ...] = ()
 
     @property
     def by_group(self) -> bool:
         return self.principal_type == PrincipalType.GROUP
+
+
+@dataclass(frozen=True)
+class DepartmentAuthorizationRow:
+    """What a department grants, seen from itself or from one below it.
+
+    `active`, `granting` and `missing` count the accounts of the department that is looked at, and of those below it.
+    """
+
+    id: int
+    created_at: datetime
+    department_id: int
+    department_name: str
+    configuration_id: str
+    configuration_name: str
+    principal_type: PrincipalType
+    principal_id: str
+    principal_name: str
+    active: int = 0
+    granting: int = 0
+    missing: int = 0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An authorization that a department wants in an account, where it is not (any more).
+
+    `authorization_id` is the one that is being removed there.
+    """
+
+    account_uin: int
+    account_name: str
+    principal_type: PrincipalType
+    principal_id: str
+    principal_name: str
+    configuration_id: str
+    configuration_name: str
+    authorization_id: int | None = None
+
+    @property
+    def triple(self) -> tuple[str, int, str]:
+        return self.principal_id, self.account_uin, self.configuration_id
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Accounts in and below the departments, what exists there, the tasks to start, and how many of the combinations
+    the departments grant already."""
+
+    accounts: int
+    existing: int
+    tasks: int
+    granted: int
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Accounts that lose authorizations, how many of these go, and how many stay open, granted otherwise, too."""
+
+    accounts: int
+    authorizations: int
+    stay: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """What accounts gain and lose by a move."""
+
+    gains: int
+    loses: int
+
+    def __bool__(self) -> bool:
+        return bool(self.gains or self.loses)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Ids of another space or organization find nothing here: they fall out of the sel
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import func, or_, select
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from portal.core.access.models import Authorization, Configuration, UserSync
 from portal.core.access.queries import authorization_rows
+from portal.core.access.queries.departments import departments_of
 from portal.core.access.rows import AuthorizationRow
 from portal.core.directory.models import Group, User
 from portal.core.errors import NotFound
@@ -131,4 +132,6 @@ def held_by(session: Session, space: Space, *, account_uin: int, principal_id: s
     ).all()
     if not ids:
         raise NotFound("There is no such authorization in this account (any more).")
-    return authorization_rows(session, space, ids)
+    granting = departments_of(session, ids)
+    rows = authorization_rows(session, space, ids)
+    return [replace(row, departments=granting.get(row.id, ())) for row in rows]

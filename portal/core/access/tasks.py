@@ -22,10 +22,12 @@ from portal.core.access.models import (
     UserSync,
 )
 from portal.core.access.picking import pick_accounts, principal_exists
+from portal.core.access.queries.departments import granting_departments
 from portal.core.actor import Actor
 from portal.core.database import flush_or
 from portal.core.errors import Conflict, NotFound
 from portal.core.ids import new_id
+from portal.core.organization.organizations import lock_organization
 from portal.core.space.models import Space
 from portal.core.text import fold
 
@@ -39,10 +41,10 @@ def enqueue(session: Session, **columns: Any) -> Task:
     task = Task(**{"id": new_id("t-"), "status": TaskStatus.QUEUED, "reason": "", **columns})
     names = (task.account_name, task.account_uin, task.principal_name, task.configuration_name)
     task.search_key = fold(" ".join(str(name) for name in names if name))
-    if task.status == TaskStatus.FAILED:
-        task.ended_at = clock.now()
-    else:
+    if task.status == TaskStatus.QUEUED:
         session.info.setdefault("queued", []).append(task.id)
+    else:
+        task.ended_at = clock.now()
     session.add(task)
     return task
 
@@ -102,7 +104,20 @@ def _restore_grant(session: Session, task: Task) -> None:
     columns |= {"user_id": user_id, "group_id": group_id}
     if session.scalar(select(Authorization.id).filter_by(**columns)) is not None:
         raise Conflict("This authorization exists by now.")
-    session.add(Authorization(space_id=task.space_id, **columns))
+    if not task.direct:
+        _check_department(session, task)
+    session.add(Authorization(space_id=task.space_id, direct=task.direct, **columns))
+
+
+def _check_department(session: Session, task: Task) -> None:
+    """What a department asked for is granted again as long as one does: until the end of this transaction."""
+    space = session.get_one(Space, task.space_id)
+    lock_organization(session, space.organization_id)
+    granting = granting_departments(
+        session, task.account_uin, configuration_id=task.configuration_id, principal_id=task.principal_id
+    )
+    if not granting:
+        raise Conflict("No department of this account grants this any more.")
 
 
 def _restore_deployment(session: Session, task: Task) -> None:

@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.core import audit, limits
+from portal.core.access.models import DepartmentAuthorization
 from portal.core.actor import Actor
 from portal.core.errors import Conflict, Invalid
 from portal.core.organization import names, queries
@@ -79,6 +80,10 @@ def delete_department(session: Session, actor: Actor, *, organization: Organizat
     held = session.scalar(select(func.count()).where(Member.department_id == department.id)) or 0
     if held:
         raise Conflict(f"{department.name} still has {held} {'member' if held == 1 else 'members'}. Move them first.")
+    granted = session.scalar(select(func.count()).where(DepartmentAuthorization.department_id == department.id)) or 0
+    if granted:
+        what = "authorization" if granted == 1 else "authorizations"
+        raise Conflict(f"{department.name} still grants {granted} {what}. Remove these first.")
     _record(session, actor, "department.delete", department)
     session.delete(department)
     session.flush()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select, union_all, update
+from sqlalchemy import delete, func, literal, select, true, union_all, update
 from sqlalchemy.orm import Session
 
 from portal.core import audit, limits
+from portal.core.access.departments import follow_moves
 from portal.core.access.models import Authorization, DeployedProvider, Deployment, SyncedUser, UserSync
+from portal.core.access.picking import chunks
 from portal.core.actor import Actor
 from portal.core.cam import roles
 from portal.core.database import flush_or
@@ -31,7 +34,7 @@ def create_member(
 ) -> Account:
     """A new account in the embedded cloud, with the role by which the admin account reaches it (MEM-4).
 
-    It cannot quit and begins with pay-on-behalf.
+    It cannot quit, begins with pay-on-behalf, and gets what its department and those above it grant.
     Raises Invalid, Conflict (the name is taken) or LimitReached (ORG-7).
     """
     name = names.member_name(name)
@@ -61,6 +64,7 @@ def create_member(
     flush_or(session, _taken(name))
     _trust_admin_account(session, actor, account, organization)
     _record(session, actor, "member.create", organization, account.uin, name, department=department.name)
+    follow_moves(session, actor, organization=organization, accounts=[account.uin])
     return account
 
 
@@ -78,25 +82,33 @@ def rename_member(session: Session, actor: Actor, *, organization: Organization,
     return queries.member(session, organization, uin)
 
 
+@dataclass(frozen=True)
+class Moved:
+    """Those that moved, as they were; `batch_id` has the tasks by which their authorizations follow, "" for none."""
+
+    rows: Sequence[MemberRow]
+    batch_id: str
+
+
 def move_members(
     session: Session, actor: Actor, *, organization: Organization, department: Department, uins: Sequence[int]
-) -> list[MemberRow]:
-    """Into `department`; who is there already stays. Returns those that moved, as they were.
+) -> Moved:
+    """Into `department`; who is there already stays. What departments grant follows (access.departments).
 
-    Raises NotFound, or Invalid when none is named.
+    Raises NotFound, LimitReached, or Invalid when none is named.
     """
     _check_chosen(uins)
+    lock(session, organization)
     moved = [row for row in queries.members_of(session, organization, uins) if row.department_id != department.id]
-    if moved:
-        session.execute(
-            update(Member).where(Member.account_uin.in_([row.uin for row in moved])).values(department_id=department.id)
-        )
-    for row in moved:
-        _record(
-            session, actor, "member.move", organization, row.uin, row.name,
-            old_department=row.department_name, department=department.name,
-        )  # fmt: skip
-    return moved
+    for chunk in chunks(row.uin for row in moved):
+        session.execute(update(Member).where(Member.account_uin.in_(chunk)).values(department_id=department.id))
+    targets = [
+        _target(row.uin, row.name, {"old_department": row.department_name, "department": department.name})
+        for row in moved
+    ]
+    audit.record_each(session, actor, "member.move", targets, organization_id=organization.id)
+    accounts = [row.uin for row in moved]
+    return Moved(moved, follow_moves(session, actor, organization=organization, accounts=accounts) if moved else "")
 
 
 def remove_members(
@@ -133,22 +145,27 @@ def remove_members(
 
 def _held(session: Session, uins: Sequence[int]) -> dict[int, list[str]]:
     """What the Identity Center has in accounts, in words, by account."""
-    kinds = {
-        "authorization": Authorization.account_uin,
-        "deployed configuration": Deployment.account_uin,
-        "user synchronization": UserSync.account_uin,
-        "synchronized user": SyncedUser.account_uin,
-    }
+    kinds: list[tuple[str, str, Any, Any]] = [
+        ("authorization", "authorizations", Authorization.account_uin, Authorization.direct.is_(True)),
+        (
+            "authorization by a department",
+            "authorizations by departments",
+            Authorization.account_uin,
+            Authorization.direct.is_(False),
+        ),
+        ("deployed configuration", "deployed configurations", Deployment.account_uin, true()),
+        ("user synchronization", "user synchronizations", UserSync.account_uin, true()),
+        ("synchronized user", "synchronized users", SyncedUser.account_uin, true()),
+    ]
     counts = [
-        select(column.label("uin"), func.count().label("number"), func.max(index).label("kind"))
-        .where(column.in_(uins))
+        select(column.label("uin"), func.count().label("number"), literal(index).label("kind"))
+        .where(column.in_(uins), of_the_kind)
         .group_by(column)
-        for index, column in enumerate(kinds.values())
+        for index, (_one, _many, column, of_the_kind) in enumerate(kinds)
     ]
     found: dict[int, list[str]] = {}
-    for uin, number, index in sorted(session.execute(union_all(*counts)).all()):
-        word = list(kinds)[index]
-        found.setdefault(uin, []).append(f"{number} {word}{'' if number == 1 else 's'}")
+    for uin, number, index in sorted(session.execute(union_all(*counts)).all(), key=lambda row: (row.uin, row.kind)):
+        found.setdefault(uin, []).append(f"{number} {kinds[index][0 if number == 1 else 1]}")
     return found
 
 
@@ -202,14 +219,14 @@ def _record(
     name: str,
     **details: Any,
 ) -> None:
-    audit.record(
-        session,
-        actor,
-        action,
-        target_type="member",
-        target_id=uin,
-        target_name=name,
-        account_uin=uin,
-        organization_id=organization.id,
-        details=details,
-    )
+    audit.record(session, actor, action, organization_id=organization.id, **_target(uin, name, details))
+
+
+def _target(uin: int, name: str, details: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "target_type": "member",
+        "target_id": uin,
+        "target_name": name,
+        "account_uin": uin,
+        "details": details,
+    }

@@ -61,4 +61,9 @@ def create_organization(
 
 def lock(session: Session, organization: Organization) -> None:
     """Let one transaction at a time change the tree, so that checked counts and names stay true."""
-    session.execute(select(Organization.id).where(Organization.id == organization.id).with_for_update())
+    lock_organization(session, organization.id)
+
+
+def lock_organization(session: Session, organization_id: int) -> None:
+    """The same, for who changes what departments grant, or what depends on it."""
+    session.execute(select(Organization.id).where(Organization.id == organization_id).with_for_update())

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from portal.core.errors import NotFound
 from portal.core.organization.models import Department, Member, Organization
 from portal.core.paging import Page, Search, paginate
-from portal.core.text import contains
+from portal.core.text import contains, fold
 
 
 @dataclass
@@ -156,9 +156,14 @@ def members_page(
 
 def members_of(session: Session, organization: Organization, uins: Sequence[int]) -> list[MemberRow]:
     """The named members, by name. Raises NotFound when one of them is none of this organization."""
-    statement = _rows(organization).where(Member.account_uin.in_(uins)).order_by(Member.name_key)
-    found = [MemberRow(*row) for row in session.execute(statement)]
-    if len(found) != len(set(uins)):
+    wanted = list(dict.fromkeys(uins))
+    found = [
+        MemberRow(*row)
+        for start in range(0, len(wanted), 500)
+        for row in session.execute(_rows(organization).where(Member.account_uin.in_(wanted[start : start + 500])))
+    ]
+    found.sort(key=lambda row: fold(row.name))
+    if len(found) != len(wanted):
         raise NotFound("There is no such member account in this organization.")
     return found
 

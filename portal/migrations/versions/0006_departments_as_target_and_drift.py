@@ -106,17 +106,18 @@ def upgrade() -> None:
     with op.batch_alter_table("account_claims", schema=None) as batch_op:
         batch_op.add_column(sa.Column("next_call_at", portal.core.database.UtcDateTime(timezone=True), nullable=True))
 
-    with op.batch_alter_table("deployments", schema=None) as batch_op:
+    with op.batch_alter_table("deployments", schema=None, recreate="never") as batch_op:
         batch_op.add_column(sa.Column("policies", sa.JSON(), nullable=True))
 
-    with op.batch_alter_table("authorizations", schema=None) as batch_op:
+    with op.batch_alter_table("authorizations", schema=None, recreate="never") as batch_op:
         batch_op.add_column(sa.Column("direct", sa.Boolean(), nullable=False, server_default=sa.true()))
 
-    # not as a batch, which copies the table in SQLite: others refer to its rows
-    op.add_column("spaces", sa.Column("repairs_drift", sa.Boolean(), nullable=False, server_default=sa.false()))
+    with op.batch_alter_table("tasks", schema=None, recreate="never") as batch_op:
+        batch_op.add_column(sa.Column("direct", sa.Boolean(), nullable=False, server_default=sa.true()))
 
-    with op.batch_alter_table("authorizations", schema=None) as batch_op:
-        batch_op.alter_column("direct", existing_type=sa.Boolean(), server_default=None)
+    with op.batch_alter_table("spaces", schema=None, recreate="never") as batch_op:
+        batch_op.add_column(sa.Column("repairs_drift", sa.Boolean(), nullable=False, server_default=sa.false()))
+
     _change_indexes()
 
 
@@ -147,12 +148,16 @@ def downgrade() -> None:
     with op.batch_alter_table("authorizations", schema=None) as batch_op:
         batch_op.drop_index("ix_authorizations_space_account")
         batch_op.create_index("ix_authorizations_space_id", ["space_id"])
-    op.drop_column("spaces", "repairs_drift")
+    with op.batch_alter_table("spaces", schema=None, recreate="never") as batch_op:
+        batch_op.drop_column("repairs_drift")
 
-    with op.batch_alter_table("authorizations", schema=None) as batch_op:
+    with op.batch_alter_table("tasks", schema=None, recreate="never") as batch_op:
         batch_op.drop_column("direct")
 
-    with op.batch_alter_table("deployments", schema=None) as batch_op:
+    with op.batch_alter_table("authorizations", schema=None, recreate="never") as batch_op:
+        batch_op.drop_column("direct")
+
+    with op.batch_alter_table("deployments", schema=None, recreate="never") as batch_op:
         batch_op.drop_column("policies")
 
     with op.batch_alter_table("account_claims", schema=None) as batch_op:

@@ -104,7 +104,7 @@ def test_dep_2_members_move_between_departments(session, organization):
 
     def move(*uins: int) -> list[str]:
         moved = members.move_members(session, SYSTEM, organization=organization, department=sales, uins=uins)
-        return [row.name for row in moved]
+        return [row.name for row in moved.rows]
 
     assert move(shop.uin, lab.uin) == ["lab", "shop"]
     assert move(shop.uin) == []

@@ -16,6 +16,16 @@ from portal.core.access.queries.configurations import (
     outdated_deployments,
     policies_of_configuration,
 )
+from portal.core.access.queries.departments import (
+    change_by_moving,
+    department_authorization_rows,
+    department_authorizations,
+    effect_of_revoking,
+    granted_in,
+    granting_departments,
+    missing,
+    preview,
+)
 from portal.core.access.queries.entries import entries_of_user, user_entries_of_user
 from portal.core.access.queries.leaving import lost_by_leaving
 from portal.core.access.queries.roll_over import provider_rows, spread
@@ -37,18 +47,26 @@ __all__ = [
     "authorizations_of_group",
     "authorizations_of_user",
     "batch",
+    "change_by_moving",
     "configurations_page",
     "count_failed_events",
     "count_outdated",
     "counts",
+    "department_authorization_rows",
+    "department_authorizations",
     "deployment_rows",
     "deployments_of_account",
     "deployments_of_configuration",
+    "effect_of_revoking",
     "entries_of_user",
     "failed_events",
+    "granted_in",
+    "granting_departments",
     "lost_by_leaving",
+    "missing",
     "outdated_deployments",
     "policies_of_configuration",
+    "preview",
     "provider_rows",
     "spread",
     "sync_row",

@@ -14,6 +14,7 @@ from portal.core.access.models import (
     Deployment,
     PrincipalType,
 )
+from portal.core.access.queries.departments import departments_of
 from portal.core.access.queries.shared import (
     PRINCIPAL_KEY,
     find,
@@ -34,7 +35,7 @@ _PRINCIPAL_TYPE, _PRINCIPAL_ID, _PRINCIPAL_NAME = principal(Authorization.group_
 
 
 def authorizations_of_account(session: Session, space: Space, account_uin: int, search: Search) -> Page[PrincipalRow]:
-    """IC-13: a row per user or group, each with all it holds there. Sorts: name. Three statements."""
+    """IC-13: a row per user or group, each with all it holds there. Sorts: name. Four statements."""
     held = (Authorization.space_id == space.id, Authorization.account_uin == account_uin)
     holders = (
         select(
@@ -52,14 +53,22 @@ def authorizations_of_account(session: Session, space: Space, account_uin: int, 
     found = holders.subquery()
     page = paginate(session, select(found), search, sorts={"name": found.c.key}, key=found.c.id)
     rights = session.execute(
-        select(_PRINCIPAL_ID, Authorization.id, Configuration.id, Configuration.name, Authorization.status)
+        select(
+            _PRINCIPAL_ID,
+            Authorization.id,
+            Configuration.id,
+            Configuration.name,
+            Authorization.status,
+            Authorization.direct,
+        )
         .join(Configuration, Configuration.id == Authorization.configuration_id)
         .where(*held, _PRINCIPAL_ID.in_([row.id for row in page.rows]))
         .order_by(Configuration.name_key)
     ).all()
     by_holder: dict[str, list[Authorized]] = {}
+    granting = departments_of(session, [row[1] for row in rights])
     for holder, *right in rights:
-        by_holder.setdefault(holder, []).append(Authorized(*right))
+        by_holder.setdefault(holder, []).append(Authorized(*(*right, granting.get(right[0], ()))))
     rows = [
         PrincipalRow(PrincipalType(kind), holder, name, tuple(by_holder.get(holder, ())))
         for kind, holder, name, _key in page.rows
@@ -116,7 +125,9 @@ def _authorizations(session: Session, condition: ColumnElement[bool], search: Se
     }
     bare = None if search.text else select(Authorization.id).where(condition)
     page = paginate(session, statement, search, sorts=sorts, key=Authorization.id, counted=bare)
-    return Page([AuthorizationRow(*row) for row in page.rows], page.total, page.search)
+    granting = departments_of(session, [row[0] for row in page.rows])
+    rows = [AuthorizationRow(*(*row, granting.get(row[0], ()))) for row in page.rows]
+    return Page(rows, page.total, page.search)
 
 
 def _authorization_columns() -> Select[Any]:
@@ -132,6 +143,7 @@ def _authorization_columns() -> Select[Any]:
             _PRINCIPAL_TYPE,
             _PRINCIPAL_ID,
             _PRINCIPAL_NAME,
+            Authorization.direct,
         )
         .join(Configuration, Configuration.id == Authorization.configuration_id)
         .join(Member, Member.account_uin == Authorization.account_uin)
