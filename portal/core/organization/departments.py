@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from portal.core import audit, limits
 from portal.core.actor import Actor
 from portal.core.errors import Conflict, Invalid
+from portal.core.guardrails import bindings
 from portal.core.organization import names, queries
 from portal.core.organization.models import Department, Member, Organization
 from portal.core.organization.organizations import lock
@@ -40,6 +41,7 @@ def create_department(
     )
     session.add(department)
     session.flush()
+    bindings.cover(session, organization=organization, departments=[department.id])
     _record(session, actor, "department.create", department, parent=parent.name)
     return department
 
@@ -79,6 +81,7 @@ def delete_department(session: Session, actor: Actor, *, organization: Organizat
     held = session.scalar(select(func.count()).where(Member.department_id == department.id)) or 0
     if held:
         raise Conflict(f"{department.name} still has {held} {'member' if held == 1 else 'members'}. Move them first.")
+    bindings.uncover(session, departments=[department.id])
     _record(session, actor, "department.delete", department)
     session.delete(department)
     session.flush()

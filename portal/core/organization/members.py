@@ -14,6 +14,7 @@ from portal.core.actor import Actor
 from portal.core.cam import roles
 from portal.core.database import flush_or
 from portal.core.errors import Conflict, Invalid
+from portal.core.guardrails import bindings
 from portal.core.organization import names, queries
 from portal.core.organization.models import Account, Department, Member, Organization
 from portal.core.organization.organizations import lock
@@ -58,6 +59,7 @@ def create_member(
         )
     )
     flush_or(session, _taken(name))
+    bindings.cover(session, organization=organization, accounts=[account.uin])
     _trust_admin_account(session, actor, account, organization)
     _record(session, actor, "member.create", organization, account.uin, name, department=department.name)
     return account
@@ -123,6 +125,7 @@ def remove_members(
                 "there. Remove these first."
             )
     session.execute(delete(DeployedProvider).where(DeployedProvider.account_uin.in_(uins)))
+    bindings.uncover(session, accounts=uins)
     session.execute(delete(Member).where(Member.account_uin.in_(uins)))
     for row in rows:
         _record(session, actor, "member.remove", organization, row.uin, row.name, department=row.department_name)
