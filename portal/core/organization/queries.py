@@ -151,6 +151,18 @@ def paths(session: Session, uins: Sequence[int], *conditions: ColumnElement[bool
     return found
 
 
+def accounts_below(
+    session: Session, organization_id: int, departments: Sequence[int], accounts: Sequence[int] = ()
+) -> list[tuple[int, str]]:
+    """(number, name) of the members in one of the departments or below, and of `accounts`, by name."""
+    start = select(Department.id).where(Department.id.in_(departments), Department.organization_id == organization_id)
+    below = start.cte(recursive=True)
+    below = below.union(select(Department.id).join(below, Department.parent_id == below.c.id))
+    wanted = or_(Member.department_id.in_(select(below.c.id)), Member.account_uin.in_(accounts))
+    members = select(Member.account_uin, Member.name).where(Member.organization_id == organization_id, wanted)
+    return [(uin, name) for uin, name in session.execute(members.order_by(Member.name_key))]
+
+
 def members_page(
     session: Session,
     organization: Organization,
