@@ -218,3 +218,5 @@ def _operators() -> dict[str, Operator]:
 
 
 _OPERATORS = _operators()
+OPERATORS = (*_OPERATORS, "null_equal")
+"""Without prefix and `_if_exist`."""

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from portal.core.text import storable
+
 VARIABLES = ("uin", "owner_uin", "app_id")
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
@@ -48,6 +50,7 @@ class PolicyError(ValueError):
     """A fault in a policy or a request: `statement` (from 1, None outside of one), `element`, `rule` and `code`."""
 
     def __init__(self, statement: int | None, element: str, rule: str, code: Code) -> None:
+        element, rule = storable(element), storable(rule)
         place = element[:1].upper() + element[1:] if statement is None else f"Statement {statement}, {element}"
         super().__init__(f"{place}: {rule}.")
         self.statement = statement
