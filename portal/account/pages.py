@@ -56,7 +56,7 @@ def _check_own(here: Visit, resource: str) -> None:
     owner = "" if resource == "*" else split_resource(resource)[4]
     if owner.startswith("uin/") and owner != f"uin/{here.account.uin}":
         rule = f"this account decides over its own resources only, those of uin/{here.account.uin}"
-        raise PolicyError(None, "resource", rule)
+        raise PolicyError(None, "resource", rule, "ResourceUinError")
 
 
 @blueprint.get(f"{UIN}/users")
