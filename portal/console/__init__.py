@@ -37,6 +37,8 @@ AREAS = (
     "grant_users",
     "syncs",
     "tasks",
+    "explorer",
+    "what_if",
     "audit",
 )
 

@@ -60,8 +60,9 @@ def who_can(
 ) -> Answer:
     """Decided as in the account: by what its roles and users hold there now. At most `most` CAM users.
 
-    `address` is where the request would come from. Raises PolicyError (action or resource) for a bad question.
-    Seven statements at most.
+    `address` is where the request would come from, "" for nobody knows. Seven statements at most.
+
+    Raises PolicyError (action or resource) for a bad question.
     """
     levels = levels_of(session, account_uin)
     request = _question(account_uin, action, resource, address)
@@ -110,7 +111,7 @@ def _question(
     account_uin: int, action: str, resource: str, address: str, variables: Mapping[str, str] | None = None
 ) -> AccessRequest:
     context = {
-        "qcs:ip": address,
+        **({"qcs:ip": address} if address else {}),
         "qcs:current_time": clock.now().isoformat(),
         "qcs:owner_uin": str(account_uin),
         **{f"qcs:{name}": value for name, value in (variables or {}).items()},

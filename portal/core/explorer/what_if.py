@@ -21,6 +21,7 @@ from portal.core.cam.matching import PolicyError
 from portal.core.cam.policy import names_accounts, parse
 from portal.core.errors import Invalid
 from portal.core.explorer.holdings import holders
+from portal.core.explorer.questions import Question
 from portal.core.guardrails.access import decide_access
 from portal.core.guardrails.levels import Level, Node, levels_of_accounts
 from portal.core.organization import queries as organization
@@ -38,14 +39,6 @@ class Change:
     policy: str
     document: str | None
     nodes: frozenset[Node]
-
-
-@dataclass(frozen=True)
-class Question:
-    """An action on a resource, whose account segment is empty where each account is asked about its own."""
-
-    action: str
-    resource: str = "*"
 
 
 @dataclass

@@ -55,6 +55,15 @@ def levels_of_accounts(session: Session, uins: Sequence[int]) -> dict[int, tuple
     }
 
 
+def nodes_of(session: Session, policy: ServiceControlPolicy) -> frozenset[Node]:
+    """Where the policy is bound."""
+    bound = select(PolicyBinding.department_id, PolicyBinding.account_uin).where(PolicyBinding.policy_id == policy.id)
+    return frozenset(
+        ("account", uin) if uin is not None else ("department", department_id or 0)
+        for department_id, uin in session.execute(bound)
+    )
+
+
 def _bound(session: Session, nodes: Iterable[Node]) -> dict[Node, tuple[NamedPolicy, ...]]:
     accounts = [number for kind, number in nodes if kind == "account"]
     departments = [number for kind, number in nodes if kind == "department"]

@@ -14,7 +14,8 @@ from portal.core.directory.users import update_user
 from portal.core.errors import Invalid
 from portal.core.explorer.actions import who_can
 from portal.core.explorer.holdings import Way, all_holdings, holdings
-from portal.core.explorer.what_if import Change, Question, compare
+from portal.core.explorer.questions import Question, questions_about
+from portal.core.explorer.what_if import Change, compare
 from portal.core.guardrails import bindings, policies
 from portal.core.guardrails.levels import Node
 from portal.core.organization import departments, members, queries
@@ -259,3 +260,16 @@ def test_what_if_a_policy_names_one_account(house: House) -> None:
 def test_what_if_a_faulty_policy_is_refused(house: House) -> None:
     with house.database.transaction(write=False) as session, pytest.raises(Invalid, match="Statement 1, effect"):
         compare(session, house.space, change(house, NO_CVM.replace("deny", "no")), [RUN], context=CONTEXT)
+
+
+def test_the_questions_are_those_of_the_catalogue_and_of_the_policy() -> None:
+    document = (
+        '{"version": "2.0", "statement": {"effect": "deny", "action": ["cos:Delete*", "name/odd:Thing"],'
+        ' "resource": ["qcs::cos:*:uin/*:bucket/prod-*"]}}'
+    )
+    asked = questions_about(document)
+    assert len(asked) == len(set(asked))
+    assert Question("cos:DeleteExample", "qcs::cos:::bucket/prod-Example") in asked
+    assert Question("odd:Thing") in asked
+    assert Question("cvm:DescribeExample") in asked or Question("cvm:DescribeInstances") in asked
+    assert {one.text for one in asked if one.action == "cos:DeleteExample"} == {"cos:Delete*"}
