@@ -12,8 +12,8 @@ from wtforms import StringField
 from portal.account import UIN, blueprint
 from portal.account.visit import LISTS, Visit, visit
 from portal.core.cam import queries, sessions
-from portal.core.cam.decision import Decision
 from portal.core.cam.matching import PolicyError, split_resource
+from portal.core.guardrails.access import AccessDecision
 from portal.web.forms import Form
 from portal.web.listing import search_from_url
 from portal.web.permissions import Permission, requires
@@ -40,7 +40,7 @@ def home(uin: int) -> Any:
     return here.render("home", form=form, decision=decision), form.status
 
 
-def _ask(here: Visit, form: AskForm) -> Decision | None:
+def _ask(here: Visit, form: AskForm) -> AccessDecision | None:
     """None for a question that breaks a rule, which is then at its field."""
     try:
         decision = here.decide(form.action.data, form.resource.data)
@@ -56,7 +56,7 @@ def _check_own(here: Visit, resource: str) -> None:
     owner = "" if resource == "*" else split_resource(resource)[4]
     if owner.startswith("uin/") and owner != f"uin/{here.account.uin}":
         rule = f"this account decides over its own resources only, those of uin/{here.account.uin}"
-        raise PolicyError(None, "resource", rule)
+        raise PolicyError(None, "resource", rule, "ResourceUinError")
 
 
 @blueprint.get(f"{UIN}/users")

@@ -12,10 +12,12 @@ from flask_login import current_user
 
 from portal.core.actor import Actor
 from portal.core.cam import queries, sessions, users
-from portal.core.cam.decision import Decision, decide
 from portal.core.cam.models import CamRole, CamSession, CamUser
 from portal.core.cam.queries import Grant
+from portal.core.cam.roles import SERVICE_LINKED
 from portal.core.errors import Forbidden
+from portal.core.guardrails.access import AccessDecision, decide_access
+from portal.core.guardrails.levels import Level, levels_of
 from portal.core.organization.models import Account
 from portal.web.transactions import db
 
@@ -43,6 +45,13 @@ class Visit:
             return queries.grants_of_role(db(), self.principal)
         return queries.grants_of_user(db(), self.principal)
 
+    @cached_property
+    def levels(self) -> tuple[Level, ...]:
+        """The service control policies that bound this session; service-linked roles are exempt (SCP-4)."""
+        if isinstance(self.principal, CamRole) and self.principal.type == SERVICE_LINKED:
+            return ()
+        return levels_of(db(), self.account.uin)
+
     @property
     def actor(self) -> Actor:
         found: Actor = current_user.actor
@@ -53,8 +62,8 @@ class Visit:
         """The lists of the account that this visitor's policies open."""
         return [name for name, action in LISTS.items() if self.may(action)]
 
-    def decide(self, action: str, resource: str = "*") -> Decision:
-        """By the policies of this session, here and now. Raises PolicyError."""
+    def decide(self, action: str, resource: str = "*") -> AccessDecision:
+        """By the service control policies of the account and the policies of this session. Raises PolicyError."""
         asked = queries.question(
             self.principal,
             action,
@@ -62,7 +71,7 @@ class Visit:
             account_uin=self.account.uin,
             address=request.remote_addr or "",
         )
-        return decide(queries.named(self.grants), asked)
+        return decide_access(self.levels, queries.named(self.grants), asked)
 
     def may(self, action: str, user: CamUser | None = None) -> bool:
         """For what a page offers: an action on one CAM user, or one that is bound to nothing."""

@@ -43,6 +43,8 @@ AREAS = (
     "syncs",
     "tasks",
     "drift",
+    "explorer",
+    "what_if",
     "audit",
 )
 

@@ -22,6 +22,8 @@ class Limits(BaseModel):
     idp_certificates_per_space: int = Field(default=5, ge=1)
     department_levels: int = Field(default=5, ge=1)
     departments_per_parent: int = Field(default=20, ge=1)
+    scp_per_organization: int = Field(default=100, ge=1)
+    scp_per_node: int = Field(default=10, ge=1)
     created_members_per_entity: int = Field(default=5, ge=1)
     triples_per_batch: int = Field(default=10_000, ge=1)
 

@@ -7,8 +7,21 @@ from portal.core.database import Base
 from portal.core.directory import models as directory
 from portal.core.drift import models as drift
 from portal.core.federation import models as federation
+from portal.core.guardrails import models as guardrails
 from portal.core.organization import models as organization
 from portal.core.push import models as push
 from portal.core.space import models as space
 
-__all__ = ["Base", "access", "audit", "cam", "directory", "drift", "federation", "organization", "push", "space"]
+__all__ = [
+    "Base",
+    "access",
+    "audit",
+    "cam",
+    "directory",
+    "drift",
+    "federation",
+    "guardrails",
+    "organization",
+    "push",
+    "space",
+]

@@ -60,7 +60,7 @@ def test_ic_17_a_role_opens_the_account_in_a_tab_of_its_own_with_just_that_role(
     account.get_by_role("button", name="Decide").click()
     decision = account.get_by_role("region", name="Ask for an access decision").get_by_role("status")
     expect(decision).to_contain_text("Allowed")
-    expect(account.get_by_role("table", name="Statements that apply")).to_contain_text("QcloudCVMFullAccess")
+    expect(account.get_by_role("table", name="How it was decided")).to_contain_text("QcloudCVMFullAccess")
 
     account.get_by_label("Action").fill("cdb:DropDatabases")
     account.get_by_role("button", name="Decide").click()

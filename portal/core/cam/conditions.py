@@ -22,7 +22,7 @@ from decimal import Decimal
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
-from portal.core.cam.matching import Pattern, PolicyError, quoted
+from portal.core.cam.matching import Code, Pattern, PolicyError, quoted
 
 Context = Mapping[str, str | Sequence[str]]
 
@@ -88,15 +88,16 @@ def compile_condition(condition: object) -> Condition:
         prefix, _, bare = name.rpartition(":")
         base = bare.removesuffix("_if_exist")
         if prefix not in ("", "for_any_value", "for_all_value") or (base not in _OPERATORS and base != "null_equal"):
-            raise _fault(f"{quoted(name)} is not a condition operator")
+            raise _fault(f"{quoted(name)} is not a condition operator", "ConditionTypeError")
         if base == "null_equal" and name != base:
-            raise _fault("null_equal takes neither _if_exist nor a for_any_value: or for_all_value: prefix")
+            rule = "null_equal takes neither _if_exist nor a for_any_value: or for_all_value: prefix"
+            raise _fault(rule, "ConditionTypeError")
         for key, values in _mapping(keys, f"{name} must hold an object of condition keys").items():
             if not key or key != "".join(key.split()):
                 raise _fault(f"{name} has the key {quoted(key)}, which is empty or holds blanks")
             texts = [_text(value, f"{name} of {key}") for value in (values if isinstance(values, list) else [values])]
             if not texts:
-                raise _fault(f"{name} of {key} has no value")
+                raise _fault(f"{name} of {key} has no value", "ConditionContentError")
             clauses.append(_null(key, texts) if base == "null_equal" else _clause(prefix, base, bare, key, texts))
         if not keys:
             raise _fault(f"{name} names no condition key")
@@ -112,19 +113,20 @@ def _clause(prefix: str, base: str, bare: str, key: str, texts: list[str]) -> Cl
         except PolicyError:
             raise
         except ValueError:
-            raise _fault(f"{base} of {key} needs {chosen.wants}, not {quoted(text)}") from None
+            rule = f"{base} of {key} needs {chosen.wants}, not {quoted(text)}"
+            raise _fault(rule, "ConditionContentError") from None
     every = prefix == "for_all_value" or (not prefix and chosen.negated)
     return Clause(key, chosen, tuple(values), bare != base, every)
 
 
 def _null(key: str, texts: list[str]) -> NullClause:
     if len(texts) != 1 or texts[0] not in ("true", "false"):
-        raise _fault(f"null_equal of {key} needs the one value true or false")
+        raise _fault(f"null_equal of {key} needs the one value true or false", "ConditionContentError")
     return NullClause(key, texts[0] == "true")
 
 
-def _fault(rule: str) -> PolicyError:
-    return PolicyError(None, "condition", rule)
+def _fault(rule: str, code: Code = "ConditionError") -> PolicyError:
+    return PolicyError(None, "condition", rule, code)
 
 
 def _mapping(value: object, rule: str) -> Mapping[str, Any]:
@@ -137,7 +139,7 @@ def _text(value: object, where: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str | int | float):
-        raise _fault(f"{where} must have texts, numbers or booleans as values")
+        raise _fault(f"{where} must have texts, numbers or booleans as values", "ConditionContentError")
     return str(value)
 
 
@@ -216,3 +218,5 @@ def _operators() -> dict[str, Operator]:
 
 
 _OPERATORS = _operators()
+OPERATORS = (*_OPERATORS, "null_equal")
+"""Without prefix and `_if_exist`."""

@@ -69,21 +69,33 @@ class Decision:
         return self.verdict == "allow"
 
 
-def decide(policies: Iterable[NamedPolicy], request: AccessRequest) -> Decision:
-    """Decide over all policies of one principal; PolicyError (action or resource) for a bad request."""
-    target = Target.read(
+def read_target(request: AccessRequest) -> Target:
+    """Read once, however many policies are asked; PolicyError (action or resource) for a bad request."""
+    return Target.read(
         action=request.action,
         resource=request.resource,
         account=request.account,
         context=request.context,
         variables=request.variables,
     )
-    matches = tuple(
+
+
+def matching(policies: Iterable[NamedPolicy], target: Target) -> tuple[Match, ...]:
+    """The statements that apply, in the order given."""
+    return tuple(
         Match(named.name, statement.number, statement.effect)
         for named in policies
         for statement in named.policy.statements
         if statement.applies(target)
     )
+
+
+def decide(policies: Iterable[NamedPolicy], request: AccessRequest, target: Target | None = None) -> Decision:
+    """Decide over all policies of one principal; `target` is the request, where it was read before.
+
+    Raises PolicyError (action or resource) for a bad request.
+    """
+    matches = matching(policies, target or read_target(request))
     for effect, verdict, done in _PRECEDENCE:
         for match in matches:
             if match.effect == effect:

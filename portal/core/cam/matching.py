@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
+
+from portal.core.text import storable
 
 VARIABLES = ("uin", "owner_uin", "app_id")
 
@@ -19,15 +21,42 @@ _ACTION_NAME = re.compile(r"[A-Za-z0-9_.*-]+")
 _ACCOUNT = re.compile(r"uin/[0-9]+|uid/[0-9]+|uin/\*|uid/\*|\*|")
 
 
-class PolicyError(ValueError):
-    """A fault in a policy or a request: `statement` (from 1, None outside of one), `element` and `rule`."""
+Code = Literal[
+    "ActionError",
+    "ActionMiss",
+    "ConditionContentError",
+    "ConditionError",
+    "ConditionTypeError",
+    "EffectError",
+    "PolicyDocumentError",
+    "PolicyDocumentLengthOverLimit",
+    "PrincipalError",
+    "ResourceContentError",
+    "ResourceError",
+    "ResourceProjectError",
+    "ResourceQcsError",
+    "ResourceRegionError",
+    "ResourceServiceNotExist",
+    "ResourceUinError",
+    "StatementError",
+    "VersionError",
+]
+"""The real product's codes, one for each part of a policy; its API puts `InvalidParameter.` in front."""
 
-    def __init__(self, statement: int | None, element: str, rule: str) -> None:
+_CONTENT: dict[str, Code] = {"resource": "ResourceContentError", "condition": "ConditionContentError"}
+
+
+class PolicyError(ValueError):
+    """A fault in a policy or a request: `statement` (from 1, None outside of one), `element`, `rule` and `code`."""
+
+    def __init__(self, statement: int | None, element: str, rule: str, code: Code) -> None:
+        element, rule = storable(element), storable(rule)
         place = element[:1].upper() + element[1:] if statement is None else f"Statement {statement}, {element}"
         super().__init__(f"{place}: {rule}.")
         self.statement = statement
         self.element = element
         self.rule = rule
+        self.code: Code = code
 
 
 def quoted(value: object) -> str:
@@ -48,7 +77,8 @@ class Pattern:
         names = _VARIABLE.findall(text)
         for name in names:
             if name not in VARIABLES:
-                raise PolicyError(None, element, f"{quoted('${' + name + '}')} is not one of the variables {_known()}")
+                rule = f"{quoted('${' + name + '}')} is not one of the variables {_known()}"
+                raise PolicyError(None, element, rule, _CONTENT.get(element, "ActionError"))
         return cls(tuple(text.split("*")) if wildcards else (text,), bool(names))
 
     def matches(self, text: str, variables: Mapping[str, str]) -> bool:
@@ -105,11 +135,14 @@ class Target:
         """PolicyError (element action or resource) unless each names one thing or the resource is `*`."""
         service, name = split_action(action)
         if "*" in action:
-            raise PolicyError(None, "action", f"{quoted(action)} must name one action, without a wildcard")
+            raise PolicyError(
+                None, "action", f"{quoted(action)} must name one action, without a wildcard", "ActionError"
+            )
         everything = resource == "*"
         _, _, resource_service, region, holder, thing = split_resource("qcs::*:::*" if everything else resource)
         if not everything and "*" in resource:
-            raise PolicyError(None, "resource", f'{quoted(resource)} must name one resource; only a lone "*" means all')
+            rule = f'{quoted(resource)} must name one resource; only a lone "*" means all'
+            raise PolicyError(None, "resource", rule, "ResourceContentError")
         owner = f"uin/{account}"
         variables = {"owner_uin": str(account), **variables}
         own = {owner, f"uid/{variables['app_id']}"} if "app_id" in variables else {owner}
@@ -132,11 +165,12 @@ def split_action(action: str) -> tuple[str, str]:
     """Service and name, folded: they compare without case, and `name/` in front changes nothing."""
     service, colon, name = action.removeprefix("name/").partition(":")
     if "/" in service:
-        raise PolicyError(None, "action", f"{quoted(action)} is a permission set; name the actions as service:name")
+        rule = f"{quoted(action)} is a permission set; name the actions as service:name"
+        raise PolicyError(None, "action", rule, "ActionError")
     known_service = service == "*" or _SERVICE.fullmatch(service)
     if not (colon and known_service and _ACTION_NAME.fullmatch(name)):
         rule = f"{quoted(action)} must be written service:name, for example cvm:DescribeInstances"
-        raise PolicyError(None, "action", rule)
+        raise PolicyError(None, "action", rule, "ActionError")
     return service.casefold(), name.casefold()
 
 
@@ -177,19 +211,23 @@ def split_resource(resource: str) -> list[str]:
     segments = resource.split(":", 5)
     if len(segments) != 6 or segments[0] != "qcs":
         rule = f'{quoted(resource)} must be "*" or qcs::service:region:account:resource'
-        raise PolicyError(None, "resource", rule)
+        raise PolicyError(None, "resource", rule, "ResourceQcsError")
     _, project, service, region, account, name = segments
     if project:
-        raise PolicyError(None, "resource", f"{quoted(resource)} must leave the project (second segment) empty")
+        rule = f"{quoted(resource)} must leave the project (second segment) empty"
+        raise PolicyError(None, "resource", rule, "ResourceProjectError")
     if service != "*" and not _SERVICE.fullmatch(service):
-        raise PolicyError(None, "resource", f'{quoted(resource)} must name a service or "*" in the third segment')
+        rule = f'{quoted(resource)} must name a service or "*" in the third segment'
+        raise PolicyError(None, "resource", rule, "ResourceServiceNotExist")
     if "$" in region:
-        raise PolicyError(None, "resource", f"{quoted(resource)} may hold variables only in the last segment")
+        rule = f"{quoted(resource)} may hold variables only in the last segment"
+        raise PolicyError(None, "resource", rule, "ResourceRegionError")
     if not _ACCOUNT.fullmatch(account):
         rule = f'{quoted(resource)} must have uin/<number>, uid/<number>, "*" or nothing in the fifth segment'
-        raise PolicyError(None, "resource", rule)
+        raise PolicyError(None, "resource", rule, "ResourceUinError")
     if not name:
-        raise PolicyError(None, "resource", f"{quoted(resource)} must name a resource in the last segment")
+        rule = f"{quoted(resource)} must name a resource in the last segment"
+        raise PolicyError(None, "resource", rule, "ResourceContentError")
     segments[2] = service.casefold()
     return segments
 

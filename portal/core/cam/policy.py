@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from portal.core.cam.conditions import Condition, compile_condition
-from portal.core.cam.matching import Actions, PolicyError, Resource, Target, quoted
+from portal.core.cam.matching import Actions, Code, PolicyError, Resource, Target, quoted
 
 __all__ = [
     "ASSUME_ROLE",
@@ -29,6 +29,7 @@ __all__ = [
     "PolicyError",
     "Statement",
     "TrustPolicy",
+    "names_accounts",
     "parse",
     "parse_trust",
 ]
@@ -43,6 +44,8 @@ Effect = Literal["allow", "deny"]
 Principals = frozenset[tuple[str, str]]
 
 _STATEMENT_KEYS = ("effect", "action", "resource", "condition")
+_FORM: dict[str, Code] = {"action": "ActionError", "resource": "ResourceError", "principal": "PrincipalError"}
+_MISSING: dict[str, Code] = {**_FORM, "action": "ActionMiss"}
 _PRINCIPAL_KINDS = ("qcs", "service", "federated")
 _TRUST_ACTIONS = {
     ASSUME_ROLE.casefold(): ASSUME_ROLE,
@@ -111,22 +114,33 @@ def parse(document: str | Mapping[str, Any], *, principal: bool = False) -> Poli
     """
     content = _content(document)
     known = ("version", "statement", "principal") if principal else ("version", "statement")
-    _refuse_unknown(content, known, principal=principal)
+    _refuse_unknown(content, known, "PolicyDocumentError", principal=principal)
     if content.get("version") != "2.0":
-        raise PolicyError(None, "version", 'must be "2.0"')
+        raise PolicyError(None, "version", 'must be "2.0"', "VersionError")
     statements = content.get("statement")
     if isinstance(statements, Mapping):
         statements = [statements]
     if not isinstance(statements, list) or not statements:
-        raise PolicyError(None, "statement", "must be a list with at least one statement")
+        raise PolicyError(None, "statement", "must be a list with at least one statement", "StatementError")
     common = _principals(content["principal"]) if "principal" in content else None
     read = []
     for number, statement in enumerate(statements, start=1):
         try:
             read.append(_statement(number, statement, principal=principal, common=common))
         except PolicyError as fault:
-            raise PolicyError(number, fault.element, fault.rule) from None
+            raise PolicyError(number, fault.element, fault.rule, fault.code) from None
     return Policy(tuple(read))
+
+
+def names_accounts(policy: Policy) -> bool:
+    """Whether it may decide differently for two accounts: by a resource's account, a variable or a condition."""
+    return any(
+        statement.condition
+        or any(
+            resource.account not in (None, "*") or resource.name.has_variables for resource in statement.resources or ()
+        )
+        for statement in policy.statements
+    )
 
 
 def parse_trust(document: str | Mapping[str, Any]) -> TrustPolicy:
@@ -139,11 +153,14 @@ def parse_trust(document: str | Mapping[str, Any]) -> TrustPolicy:
         names = {f"{service}:{name}" for service, exact in statement.actions.exact.items() for name in exact}
         if statement.actions.wild or not names <= set(_TRUST_ACTIONS):
             allowed = " or ".join(f"name/{name}" for name in _TRUST_ACTIONS.values())
-            raise PolicyError(statement.number, "action", f"must be {allowed} in the trust policy of a role")
+            rule = f"must be {allowed} in the trust policy of a role"
+            raise PolicyError(statement.number, "action", rule, "ActionError")
         if statement.resources is not None:
-            raise PolicyError(statement.number, "resource", "has no place in the trust policy of a role")
+            rule = "has no place in the trust policy of a role"
+            raise PolicyError(statement.number, "resource", rule, "ResourceError")
         if ("*", "*") in statement.principals:
-            raise PolicyError(statement.number, "principal", 'must name who is trusted, not "*"')
+            rule = 'must name who is trusted, not "*"'
+            raise PolicyError(statement.number, "principal", rule, "PrincipalError")
     return TrustPolicy(policy.statements)
 
 
@@ -151,22 +168,26 @@ def _content(document: str | Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         text = document if isinstance(document, str) else json.dumps(document, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
-        raise PolicyError(None, "document", "must hold only what JSON can say") from None
+        raise _fault("must hold only what JSON can say") from None
     length = sum(map(len, text.split()))
     if length > MAX_CHARACTERS:
-        raise PolicyError(None, "document", f"must not exceed {MAX_CHARACTERS} characters without blanks, has {length}")
+        rule = f"must not exceed {MAX_CHARACTERS} characters without blanks, has {length}"
+        raise PolicyError(None, "document", rule, "PolicyDocumentLengthOverLimit")
     try:
         content = json.loads(text, object_pairs_hook=_unique)
     except PolicyError:
         raise
     except json.JSONDecodeError as fault:
-        rule = f"must be JSON; {fault.msg} at line {fault.lineno}, column {fault.colno}"
-        raise PolicyError(None, "document", rule) from None
+        raise _fault(f"must be JSON; {fault.msg} at line {fault.lineno}, column {fault.colno}") from None
     except (ValueError, RecursionError):
-        raise PolicyError(None, "document", "must be JSON of reasonable numbers and depth") from None
+        raise _fault("must be JSON of reasonable numbers and depth") from None
     if not isinstance(content, dict):
-        raise PolicyError(None, "document", "must be a JSON object")
+        raise _fault("must be a JSON object")
     return content
+
+
+def _fault(rule: str) -> PolicyError:
+    return PolicyError(None, "document", rule, "PolicyDocumentError")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -175,28 +196,28 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise PolicyError(None, "document", f"has the key {quoted(twice)} twice in one object")
+        raise _fault(f"has the key {quoted(twice)} twice in one object")
     return found
 
 
-def _refuse_unknown(content: Mapping[str, Any], known: Sequence[str], *, principal: bool) -> None:
+def _refuse_unknown(content: Mapping[str, Any], known: Sequence[str], code: Code, *, principal: bool) -> None:
     for key in content:
         if key in known:
             continue
         if key == "principal" and not principal:
-            raise PolicyError(None, "principal", "is allowed only in the trust policy of a role")
+            raise PolicyError(None, "principal", "is allowed only in the trust policy of a role", "PrincipalError")
         hint = "keys are lower case" if key.lower() in known else f"the keys are {', '.join(known)}"
-        raise PolicyError(None, key[:80] or '""', f"is not a known key; {hint}")
+        raise PolicyError(None, key[:80] or '""', f"is not a known key; {hint}", code)
 
 
 def _statement(number: int, content: object, *, principal: bool, common: Principals | None) -> Statement:
     if not isinstance(content, Mapping):
-        raise PolicyError(None, "statement", "must be an object")
+        raise PolicyError(None, "statement", "must be an object", "StatementError")
     known = (*_STATEMENT_KEYS, "principal") if principal else _STATEMENT_KEYS
-    _refuse_unknown(content, known, principal=principal)
+    _refuse_unknown(content, known, "StatementError", principal=principal)
     effect = content.get("effect")
     if effect not in ("allow", "deny"):
-        raise PolicyError(None, "effect", 'must be "allow" or "deny"')
+        raise PolicyError(None, "effect", 'must be "allow" or "deny"', "EffectError")
     resources: tuple[Resource, ...] | None = None
     if "resource" in content or not principal:
         texts = _texts(content, "resource")
@@ -204,7 +225,7 @@ def _statement(number: int, content: object, *, principal: bool, common: Princip
             resources = tuple(Resource.read(text) for text in texts)
     principals = _principals(content["principal"]) if "principal" in content else common
     if principal and principals is None:
-        raise PolicyError(None, "principal", "must say whom the statement is for")
+        raise PolicyError(None, "principal", "must say whom the statement is for", "PrincipalError")
     return Statement(
         number,
         cast(Effect, effect),
@@ -217,7 +238,7 @@ def _statement(number: int, content: object, *, principal: bool, common: Princip
 
 def _texts(content: Mapping[str, Any], element: str) -> list[str]:
     if element not in content:
-        raise PolicyError(None, element, "is missing")
+        raise PolicyError(None, element, "is missing", _MISSING[element])
     return _text_list(content[element], element)
 
 
@@ -225,7 +246,8 @@ def _text_list(value: object, element: str) -> list[str]:
     listed = value if isinstance(value, list) else [value]
     texts = [text for text in listed if isinstance(text, str) and text]
     if not texts or len(texts) != len(listed):
-        raise PolicyError(None, element, "must be a text or a list of texts, none of them empty")
+        rule = "must be a text or a list of texts, none of them empty"
+        raise PolicyError(None, element, rule, _FORM[element] if listed else _MISSING[element])
     return texts
 
 
@@ -234,17 +256,17 @@ def _principals(value: object) -> Principals:
         return frozenset({("*", "*")})
     if not isinstance(value, Mapping) or not value:
         rule = f"must be an object with the keys {', '.join(_PRINCIPAL_KINDS)}"
-        raise PolicyError(None, "principal", rule)
+        raise PolicyError(None, "principal", rule, "PrincipalError")
     found = set()
     for kind, names in value.items():
         if kind not in _PRINCIPAL_KINDS:
             rule = f"has the key {quoted(kind)}; the keys are {', '.join(_PRINCIPAL_KINDS)}"
-            raise PolicyError(None, "principal", rule)
+            raise PolicyError(None, "principal", rule, "PrincipalError")
         for name in _text_list(names, "principal"):
             form = _SERVICE_PRINCIPAL if kind == "service" else _QCS_PRINCIPAL
             if not form.fullmatch(name):
                 example = "cls.cloud.tencent.com" if kind == "service" else "qcs::cam::uin/100000000001:root"
                 rule = f"{quoted(name)} is not a principal of the kind {kind}, for example {example}"
-                raise PolicyError(None, "principal", rule)
+                raise PolicyError(None, "principal", rule, "PrincipalError")
             found.add((kind, name))
     return frozenset(found)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
@@ -18,7 +20,7 @@ from portal.core.database import Base
 from portal.core.directory.models import User
 from portal.core.errors import Conflict
 from portal.core.federation.models import SignIn
-from portal.core.organization.models import Department, Member, Organization
+from portal.core.organization.models import Member, Organization
 from portal.core.organization.organizations import lock
 from portal.core.space.models import Space
 
@@ -83,8 +85,7 @@ def close_organization(session: Session, actor: Actor, *, organization: Organiza
     number, admin_uin, name = organization.id, organization.admin_uin, organization.name
     for space in spaces:
         _delete_space(session, space)
-    session.execute(delete(Member).where(Member.organization_id == number))
-    session.execute(delete(Department).where(Department.organization_id == number))
+    _delete_rows(session, "organization_id", number, but=(AuditEvent, Space))
     administrators = select(CamUser.uin).where(CamUser.account_uin == admin_uin)
     signed_in = (SignIn.cam_user_uin.in_(administrators), SignIn.ended_at.is_(None))
     session.execute(update(SignIn).where(*signed_in).values(ended_at=clock.now()))
@@ -94,12 +95,17 @@ def close_organization(session: Session, actor: Actor, *, organization: Organiza
 
 
 def _delete_space(session: Session, space: Space) -> None:
-    """Every table with a `space_id`, so that a new one is not forgotten; what hangs on their rows goes by cascade."""
     batches = select(Task.batch_id).where(Task.space_id == space.id)
     session.execute(delete(BatchUser).where(BatchUser.batch_id.in_(batches)))
     people = select(User.id).where(User.space_id == space.id)
     session.execute(delete(OpenedSession).where(OpenedSession.user_id.in_(people)))
-    for table in reversed(Base.metadata.sorted_tables):
-        if "space_id" in table.c:
-            session.execute(delete(table).where(table.c.space_id == space.id))
+    _delete_rows(session, "space_id", space.id)
     session.execute(delete(Space).where(Space.id == space.id))
+
+
+def _delete_rows(session: Session, column: str, value: object, *, but: Sequence[Any] = ()) -> None:
+    """Of every table with such a column, so that a new one is not forgotten; what hangs on the rows goes by cascade."""
+    kept = {one.__table__ for one in but}
+    for table in reversed(Base.metadata.sorted_tables):
+        if column in table.c and table not in kept:
+            session.execute(delete(table).where(table.c[column] == value))

@@ -9,6 +9,7 @@ from portal.core import audit, limits
 from portal.core.access.models import DepartmentAuthorization
 from portal.core.actor import Actor
 from portal.core.errors import Conflict, Invalid
+from portal.core.guardrails import bindings
 from portal.core.organization import names, queries
 from portal.core.organization.models import Department, Member, Organization
 from portal.core.organization.organizations import lock
@@ -41,6 +42,7 @@ def create_department(
     )
     session.add(department)
     session.flush()
+    bindings.cover(session, organization=organization, departments=[department.id])
     _record(session, actor, "department.create", department, parent=parent.name)
     return department
 
@@ -84,6 +86,7 @@ def delete_department(session: Session, actor: Actor, *, organization: Organizat
     if granted:
         what = "authorization" if granted == 1 else "authorizations"
         raise Conflict(f"{department.name} still grants {granted} {what}. Remove these first.")
+    bindings.uncover(session, departments=[department.id])
     _record(session, actor, "department.delete", department)
     session.delete(department)
     session.flush()

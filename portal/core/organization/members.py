@@ -18,6 +18,7 @@ from portal.core.cam import roles
 from portal.core.database import flush_or
 from portal.core.drift.models import AccountCheck, Difference
 from portal.core.errors import Conflict, Invalid
+from portal.core.guardrails import bindings
 from portal.core.organization import names, queries
 from portal.core.organization.models import Account, Department, Member, Organization
 from portal.core.organization.organizations import lock
@@ -62,6 +63,7 @@ def create_member(
         )
     )
     flush_or(session, _taken(name))
+    bindings.cover(session, organization=organization, accounts=[account.uin])
     _trust_admin_account(session, actor, account, organization)
     _record(session, actor, "member.create", organization, account.uin, name, department=department.name)
     follow_moves(session, actor, organization=organization, accounts=[account.uin])
@@ -137,6 +139,7 @@ def remove_members(
             )
     for table in (DeployedProvider, AccountCheck, Difference):
         session.execute(delete(table).where(table.account_uin.in_(uins)))
+    bindings.uncover(session, accounts=uins)
     session.execute(delete(Member).where(Member.account_uin.in_(uins)))
     for row in rows:
         _record(session, actor, "member.remove", organization, row.uin, row.name, department=row.department_name)

@@ -29,6 +29,7 @@ class Organization(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(64))
     admin_uin: Mapped[int] = mapped_column(ForeignKey("accounts.uin"), unique=True)
+    scp_enabled: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
