@@ -13,6 +13,7 @@ from portal.core.actor import Actor
 from portal.core.audit import AuditEvent
 from portal.core.database import Database
 from portal.core.errors import Conflict
+from portal.core.guardrails import policies
 from portal.core.models import Base
 from portal.core.organization import members
 from portal.core.organization.closing import close_organization
@@ -82,7 +83,9 @@ def test_org_3_nothing_of_it_is_left_and_nothing_of_others_changes(
         session.add(BatchUser(batch_id=batch, user_id=alice.id))
     assert set(house.done(batch)) == {"Success"}
     with make.transaction() as session:
-        members.remove_members(session, ADMIN, organization=session.get_one(Organization, number), uins=[shop.uin])
+        organization = session.get_one(Organization, number)
+        policies.enable(session, ADMIN, organization=organization)
+        members.remove_members(session, ADMIN, organization=organization, uins=[shop.uin])
     close(make, number)
     assert contents(database, but=kept) == before
     with make.transaction() as session:
