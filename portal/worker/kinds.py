@@ -23,7 +23,13 @@ Keep = Callable[[], None]
 
 
 class Work(Protocol):
-    """Read in the claiming transaction, performed outside of any, recorded in the last one."""
+    """Read in the claiming transaction, performed outside of any, recorded in the last one.
+
+    Without `calls` into the account it is recorded in the claiming transaction, and not performed.
+    """
+
+    @property
+    def calls(self) -> bool: ...
 
     def perform(self, connector: Connector, keep: Keep) -> None:
         """Calls into the account, `keep()` before each. Every call is an "ensure"."""

@@ -49,6 +49,7 @@ class Deploy:
     provider: Provider
     role: RoleSpec
     revision: int
+    calls = True
 
     def perform(self, connector: Connector, keep: Keep) -> None:
         keep()
@@ -77,6 +78,10 @@ class Grant:
 
     deploy: Deploy | None
 
+    @property
+    def calls(self) -> bool:
+        return self.deploy is not None
+
     def perform(self, connector: Connector, keep: Keep) -> None:
         if self.deploy:
             self.deploy.perform(connector, keep)
@@ -96,6 +101,8 @@ class Grant:
 
 @dataclass(frozen=True)
 class Revoke:
+    calls = False
+
     def perform(self, connector: Connector, keep: Keep) -> None:
         """Access stopped when the removal was asked for; a task of its own ends sessions."""
 
@@ -114,6 +121,10 @@ class Undeploy:
     role_name: str | None
     provider_name: str | None
     space_id: str
+
+    @property
+    def calls(self) -> bool:
+        return bool(self.role_name or self.provider_name)
 
     def perform(self, connector: Connector, keep: Keep) -> None:
         if self.role_name:

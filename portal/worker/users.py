@@ -60,10 +60,13 @@ class Add:
     made: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
+    @property
+    def calls(self) -> bool:
+        return bool(self.users)
+
     def perform(self, connector: Connector, keep: Keep) -> None:
         keep()
-        if self.users:
-            self.provider.ensure(connector)
+        self.provider.ensure(connector)
         for user in self.users:
             keep()
             try:
@@ -110,6 +113,10 @@ class Remove:
     ends_sync: str | None = None
     gone: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+
+    @property
+    def calls(self) -> bool:
+        return bool(self.users or self.provider_name)
 
     def perform(self, connector: Connector, keep: Keep) -> None:
         for user_id, cam_user_name in self.users:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import enum
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core import clock
@@ -259,6 +259,9 @@ class TaskStatus(enum.StrEnum):
     CANCELED = "Canceled"
 
 
+_OPEN = "status IN ('Queued', 'InProgress')"
+
+
 class Task(Base):
     """One asynchronous unit of provisioning work.
 
@@ -270,6 +273,14 @@ class Task(Base):
         Index(None, "space_id", "created_at"),
         Index(None, "status", "not_before"),
         Index(None, "account_uin", "type", "status"),
+        Index(
+            "ix_tasks_open",
+            "account_uin",
+            "created_at",
+            "number",
+            sqlite_where=text(_OPEN),
+            postgresql_where=text(_OPEN),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True, default=ids("t-"))

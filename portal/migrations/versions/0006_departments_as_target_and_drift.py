@@ -86,6 +86,16 @@ def upgrade() -> None:
     with op.batch_alter_table("account_claims", schema=None) as batch_op:
         batch_op.add_column(sa.Column("next_call_at", portal.core.database.UtcDateTime(timezone=True), nullable=True))
 
+    is_open = sa.text("status IN ('Queued', 'InProgress')")
+    with op.batch_alter_table("tasks", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_tasks_open",
+            ["account_uin", "created_at", "number"],
+            unique=False,
+            sqlite_where=is_open,
+            postgresql_where=is_open,
+        )
+
     with op.batch_alter_table("authorizations", schema=None) as batch_op:
         batch_op.add_column(sa.Column("direct", sa.Boolean(), nullable=False, server_default=sa.true()))
 
@@ -104,6 +114,9 @@ def downgrade() -> None:
 
     with op.batch_alter_table("authorizations", schema=None) as batch_op:
         batch_op.drop_column("direct")
+
+    with op.batch_alter_table("tasks", schema=None) as batch_op:
+        batch_op.drop_index("ix_tasks_open")
 
     with op.batch_alter_table("account_claims", schema=None) as batch_op:
         batch_op.drop_column("next_call_at")

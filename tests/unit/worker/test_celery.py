@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from portal.settings import Settings
 from portal.worker import setup_dispatch
 from portal.worker.celery_app import make_celery, register
+from portal.worker.engine import Turns
 from tests.support.need import need
 from tests.support.provisioning import Provisioning
 
@@ -38,7 +39,7 @@ def with_broker(settings: Settings) -> Iterator[Settings]:
 def test_a_committed_batch_is_run_by_a_worker_of_the_broker(house: Provisioning, with_broker: Settings) -> None:
     setup_dispatch(house.database, with_broker)
     app = make_celery(with_broker)
-    register(app, house.database, with_broker)
+    register(app, Turns(house.database, with_broker))
     accounts = [house.account(), house.account()]
     batch = house.grant(accounts, [house.user(), house.user(), house.user()], [house.configuration()])
     with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False, shutdown_timeout=20):
