@@ -15,22 +15,58 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, insert, literal_column, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, insert, literal_column, or_, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session, aliased
 
 from portal.core import clock
 from portal.core.access.models import AccountClaim, Task, TaskStatus, TaskType
+from portal.core.database import UtcDateTime
 from portal.worker.pacing import Pace
 
 _PER_SPACE = 100
 _AT_ONCE = 1_000
 _SOON = timedelta(seconds=1)
 _NOT_NOW = "55P03"  # lock_not_available of PostgreSQL
-_QUEUED: ColumnElement[str] = literal_column(
-    f"'{TaskStatus.QUEUED}'"
-)  # written out, so that the database knows its index of open tasks fits
+# written out, so that the database knows that its index of open tasks fits
+_QUEUED: ColumnElement[str] = literal_column(f"'{TaskStatus.QUEUED}'")
 _RUNNING: ColumnElement[str] = literal_column(f"'{TaskStatus.RUNNING}'")
+
+
+def _open(table: Any) -> ColumnElement[bool]:
+    condition: ColumnElement[bool] = table.status.in_([_QUEUED, _RUNNING])
+    return condition
+
+
+def _ready() -> tuple[ColumnElement[bool], ...]:
+    now = bindparam("now", type_=UtcDateTime())
+    queued = and_(Task.status == _QUEUED, Task.not_before <= now)
+    abandoned = and_(Task.status == _RUNNING, Task.claim_until <= now)
+    earlier = aliased(Task)
+    before = and_(
+        earlier.account_uin == Task.account_uin,
+        earlier.configuration_id == Task.configuration_id,
+        _open(earlier),
+        earlier.id != Task.id,
+        or_(
+            earlier.created_at < Task.created_at,
+            and_(earlier.created_at == Task.created_at, earlier.number < Task.number),
+        ),
+    )
+    undeploys_first = exists().where(earlier.type == TaskType.UNDEPLOY, before)
+    unsettled = and_(Task.type == TaskType.UNDEPLOY, exists().where(before))
+    return _open(Task), or_(queued, abandoned), ~undeploys_first, ~unsettled
+
+
+_READY = _ready()
+_FIRST_READY = (  # built once: asked again and again
+    select(Task)
+    .where(Task.account_uin == bindparam("account_uin"), *_READY)
+    .order_by(Task.created_at, Task.number, Task.id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True, of=Task)
+    .execution_options(populate_existing=True)
+)
 
 
 class Lost(Exception):
@@ -73,7 +109,7 @@ def due(session: Session, *, per_second: float) -> list[Due]:
     found = (
         select(Task.space_id, Task.account_uin, oldest.label("oldest"), rank, AccountClaim.next_call_at)
         .outerjoin(AccountClaim, AccountClaim.account_uin == Task.account_uin)
-        .where(*_ready(now), free, *([rested] if per_second else []))
+        .where(*_READY, free, *([rested] if per_second else []))
         .group_by(Task.space_id, Task.account_uin, AccountClaim.next_call_at)
         .subquery()
     )
@@ -81,7 +117,8 @@ def due(session: Session, *, per_second: float) -> list[Due]:
         select(found.c.space_id, found.c.account_uin, found.c.next_call_at)
         .where(found.c.rank <= _PER_SPACE)
         .order_by(found.c.rank, found.c.oldest, found.c.account_uin)
-        .limit(_AT_ONCE)
+        .limit(_AT_ONCE),
+        {"now": now},
     )
     return [
         Due(space_id, uin, Pace(per_second, next_call_at).rested_at() or now) for space_id, uin, next_call_at in rows
@@ -119,14 +156,8 @@ def free(session: Session, lease: Lease) -> None:
 
 def ready(session: Session, lease: Lease, most: int) -> Sequence[Task]:
     """The account's first tasks that may run now, locked."""
-    return session.scalars(
-        select(Task)
-        .where(Task.account_uin == lease.account_uin, *_ready(clock.now()))
-        .order_by(Task.created_at, Task.number, Task.id)
-        .limit(most)
-        .with_for_update(skip_locked=True, of=Task)
-        .execution_options(populate_existing=True)
-    ).all()
+    asked = {"account_uin": lease.account_uin, "most": most, "now": clock.now()}
+    return session.scalars(_FIRST_READY, asked).all()
 
 
 def claim(lease: Lease, task: Task) -> None:
@@ -168,30 +199,6 @@ def gave_way(error: Exception) -> bool:
 def _set(session: Session, lease: Lease, until: datetime) -> bool:
     mine = update(AccountClaim).where(AccountClaim.account_uin == lease.account_uin, AccountClaim.claim == lease.claim)
     return _changed(session, mine.values(until=until, next_call_at=lease.pace.next_call_at))
-
-
-def _ready(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    queued = and_(Task.status == _QUEUED, Task.not_before <= now)
-    abandoned = and_(Task.status == _RUNNING, Task.claim_until <= now)
-    earlier = aliased(Task)
-    before = and_(
-        earlier.account_uin == Task.account_uin,
-        earlier.configuration_id == Task.configuration_id,
-        _open(earlier),
-        earlier.id != Task.id,
-        or_(
-            earlier.created_at < Task.created_at,
-            and_(earlier.created_at == Task.created_at, earlier.number < Task.number),
-        ),
-    )
-    undeploys_first = exists().where(earlier.type == TaskType.UNDEPLOY, before)
-    unsettled = and_(Task.type == TaskType.UNDEPLOY, exists().where(before))
-    return _open(Task), or_(queued, abandoned), ~undeploys_first, ~unsettled
-
-
-def _open(table: Any) -> ColumnElement[bool]:
-    condition: ColumnElement[bool] = table.status.in_([_QUEUED, _RUNNING])
-    return condition
 
 
 def _changed(session: Session, statement: object) -> bool:

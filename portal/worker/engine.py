@@ -64,11 +64,10 @@ class Turns:
     def _next(self) -> tuple[int, float, bool] | None:
         """An account, how long to wait instead, whether there are others."""
         with self._lock:
-            now, tick = clock.now(), time.monotonic()
-            ready = [one for one in self._due if one.at <= now]
+            tick, ready = time.monotonic(), self._ready()
             if not ready or self._read_at < tick - _FRESH_SECONDS:
                 self._read(tick)
-                ready = [one for one in self._due if one.at <= now]
+                ready = self._ready()
             if ready:
                 found = min(ready, key=lambda one: self._served.get(one.space_id, 0))
                 self._due = [one for one in self._due if one.account_uin != found.account_uin]
@@ -76,8 +75,12 @@ class Turns:
                 self._served[found.space_id] = max(self._served.values(), default=0) + 1
                 return found.account_uin, 0.0, len(ready) > 1
             if self._due:
-                return 0, max(0.01, (min(one.at for one in self._due) - now).total_seconds()), False
+                return 0, max(0.01, (min(one.at for one in self._due) - clock.now()).total_seconds()), False
             return None
+
+    def _ready(self) -> list[Due]:
+        now = clock.now()
+        return [one for one in self._due if one.at <= now]
 
     def _read(self, tick: float) -> None:
         self._resting = {uin: until for uin, until in self._resting.items() if until > tick}

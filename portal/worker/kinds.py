@@ -136,7 +136,7 @@ def is_last(
 
 def record(session: Session, task: Task, action: str, *, target: tuple[str, Any, str], **event: Any) -> None:
     """Audit a result: the system did it, for who asked (`details.requested_by`)."""
-    space = session.get_one(Space, task.space_id)
+    space = session.info[Space] = session.get_one(Space, task.space_id)  # kept for the other tasks of this transaction
     details = {"requested_by": task.actor_name, "task": task.id, "batch": task.batch_id, **event.pop("details", {})}
     audit.record(
         session,

@@ -180,11 +180,15 @@ def plan_deploy(session: Session, task: Task, *, base_url: str) -> Deploy:
 
 def plan_grant(session: Session, task: Task, *, base_url: str) -> Work:
     check_member(session, task)
-    status = session.scalar(select(Authorization.status).where(*_authorization_of(task)))
-    if status != AuthorizationStatus.GRANTING and status != AuthorizationStatus.ACTIVE:
+    same = and_(
+        Deployment.account_uin == Authorization.account_uin,
+        Deployment.configuration_id == Authorization.configuration_id,
+    )
+    statement = select(Authorization.status, Deployment.status, Deployment.deployed_revision)
+    found = session.execute(statement.outerjoin(Deployment, same).where(*_authorization_of(task))).first()
+    if found is None or found[0] == AuthorizationStatus.REMOVING:
         raise Conflict("The authorization was removed before it was granted.")
-    deployment = deployment_of(session, task)
-    missing = deployment is None or deployment.deployed_revision == 0 or deployment.status == DeploymentStatus.FAILED
+    missing = not found[2] or found[1] == DeploymentStatus.FAILED
     return Grant(plan_deploy(session, task, base_url=base_url) if missing else None)
 
 

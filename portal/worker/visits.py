@@ -126,7 +126,7 @@ def _begin_tasks(session: Session, visit: Visit, settings: Settings) -> None:
 
     Tasks are taken in lots that double: where each needs calls one is taken, where none does nearly all are.
     """
-    lot, end = 1, time.monotonic() + _STEP_SECONDS
+    lot, end, patient = 1, time.monotonic() + _STEP_SECONDS, True
     while time.monotonic() < end:
         tasks = claims.ready(session, visit.lease, lot)
         if not tasks:
@@ -134,7 +134,9 @@ def _begin_tasks(session: Session, visit: Visit, settings: Settings) -> None:
         for task in tasks:
             if not _begin(session, visit, task, settings):
                 return
-            claims.give_way(session)
+            if patient:
+                claims.give_way(session)
+                patient = False
         if visit.over:
             return
         lot = min(2 * lot, _AT_ONCE)
