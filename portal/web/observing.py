@@ -7,13 +7,17 @@ import os
 import secrets
 import sys
 import time
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from portal.settings import Settings
 
@@ -83,10 +87,28 @@ def setup_observing(app: Flask) -> None:
         return response
 
 
-def metrics() -> Response:
-    """All processes of `portal serve` together where PROMETHEUS_MULTIPROC_DIR is set (serve sets it)."""
+def metrics(*, tasks: Mapping[str, int], waiting: timedelta) -> Response:
+    """All processes of `portal serve` together where PROMETHEUS_MULTIPROC_DIR is set (serve sets it).
+
+    `tasks` by status and how long the oldest due one is `waiting` are the database's, the same from every process.
+    """
     registry = PROCESS_REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    now = CollectorRegistry()
+    counted = GaugeMetricFamily("portal_tasks", "Provisioning tasks by status", labels=["status"])
+    for status, count in tasks.items():
+        counted.add_metric([status], count)
+    oldest = GaugeMetricFamily("portal_tasks_waiting_seconds", "How long the oldest task waits that may run now")
+    oldest.add_metric([], waiting.total_seconds())
+    now.register(_Given([counted, oldest]))
+    return Response(generate_latest(registry) + generate_latest(now), content_type=CONTENT_TYPE_LATEST)
+
+
+class _Given(Collector):
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        return self._families

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, abort, jsonify, request
 from sqlalchemy import text
 
+from portal.core.access import queries
 from portal.migrations import head_revision
 from portal.web import observing
 from portal.web.permissions import Permission, requires
@@ -35,4 +36,4 @@ def metrics() -> Response:
     """Only for a collector on this machine, and never through a proxy."""
     if request.remote_addr not in ("127.0.0.1", "::1") or "X-Forwarded-For" in request.headers:
         abort(404)
-    return observing.metrics()
+    return observing.metrics(tasks=dict(queries.by_status(db())), waiting=queries.longest_wait(db()))

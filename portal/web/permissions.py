@@ -68,6 +68,7 @@ class Permission(enum.StrEnum):
     DELETE_AUTHORIZATION = "organization:DeleteRoleAssignment"
     LIST_TASKS = "organization:ListTasks"
     RETRY_TASK = "organization:RetryTask"
+    CANCEL_TASK = "organization:CancelTask"
     LIST_SYNCS = "organization:ListUserSyncProvisionings"
     CREATE_SYNC = "organization:CreateUserSyncProvisioning"
     UPDATE_SYNC = "organization:UpdateUserSyncProvisioning"

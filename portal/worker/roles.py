@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from portal.clouds import Connector, RoleSpec
 from portal.core import clock
-from portal.core.access import sessions
+from portal.core.access import undoing
 from portal.core.access.configurations import policy_names
 from portal.core.access.models import (
     Authorization,
@@ -18,12 +18,12 @@ from portal.core.access.models import (
     Configuration,
     Deployment,
     DeploymentStatus,
-    PrincipalType,
     Task,
     TaskStatus,
     TaskType,
 )
 from portal.core.access.tasks import deployment_of
+from portal.core.access.undoing import authorization_of
 from portal.core.actor import SYSTEM
 from portal.core.directory.models import Group, User
 from portal.core.errors import Conflict, NotFound
@@ -90,7 +90,7 @@ class Grant:
         # everywhere authorizations before deployments, so that two transactions never wait for each other
         session.execute(
             update(Authorization)
-            .where(*_authorization_of(task), Authorization.status == AuthorizationStatus.GRANTING)
+            .where(*authorization_of(task), Authorization.status == AuthorizationStatus.GRANTING)
             .values(status=AuthorizationStatus.ACTIVE)
         )
         if self.deploy:
@@ -108,7 +108,7 @@ class Revoke:
 
     def record(self, session: Session, task: Task) -> str:
         session.execute(
-            delete(Authorization).where(*_authorization_of(task), Authorization.status == AuthorizationStatus.REMOVING)
+            delete(Authorization).where(*authorization_of(task), Authorization.status == AuthorizationStatus.REMOVING)
         )
         _record(session, task, "authorization.revoked", details=_holder(task))
         return ""
@@ -185,7 +185,7 @@ def plan_grant(session: Session, task: Task, *, base_url: str) -> Work:
         Deployment.configuration_id == Authorization.configuration_id,
     )
     statement = select(Authorization.status, Deployment.status, Deployment.deployed_revision)
-    found = session.execute(statement.outerjoin(Deployment, same).where(*_authorization_of(task))).first()
+    found = session.execute(statement.outerjoin(Deployment, same).where(*authorization_of(task))).first()
     if found is None or found[0] == AuthorizationStatus.REMOVING:
         raise Conflict("The authorization was removed before it was granted.")
     missing = not found[2] or found[1] == DeploymentStatus.FAILED
@@ -206,18 +206,14 @@ def plan_undeploy(session: Session, task: Task, *, base_url: str) -> Work:
 
 
 def give_up_deploy(session: Session, task: Task, *, touched: bool) -> None:
-    deployment = deployment_of(session, task, lock=True)
-    if deployment is not None and deployment.status == DeploymentStatus.DEPLOYING:
-        deployment.status, deployment.updated_at = DeploymentStatus.FAILED, clock.now()
+    undoing.fail_deployment(session, task)
 
 
 def give_up_grant(session: Session, task: Task, *, touched: bool) -> None:
     """What was not granted is not there; running the task again makes it anew."""
-    given_up = and_(*_authorization_of(task), Authorization.status == AuthorizationStatus.GRANTING)
     asker = replace(SYSTEM, name=task.actor_name)
-    sessions.end_after_revoking(session, asker, space_id=task.space_id, about=None, revoked=given_up)
-    session.execute(delete(Authorization).where(given_up))
-    give_up_deploy(session, task, touched=touched)
+    undoing.drop_grants(session, asker, space_id=task.space_id, which=and_(*authorization_of(task)))
+    undoing.fail_deployment(session, task)
 
 
 def give_up_revoke(session: Session, task: Task, *, touched: bool) -> None:
@@ -225,12 +221,7 @@ def give_up_revoke(session: Session, task: Task, *, touched: bool) -> None:
 
 
 def give_up_undeploy(session: Session, task: Task, *, touched: bool) -> None:
-    deployment = deployment_of(session, task, lock=True)
-    if deployment is not None:
-        whole = deployment.deployed_revision > 0 and not touched
-        deployment.status = DeploymentStatus.DEPLOYED if whole else DeploymentStatus.FAILED
-        deployment.deployed_revision = deployment.deployed_revision if whole else 0  # is the role there? nobody knows
-        deployment.updated_at = clock.now()
+    undoing.end_undeployment(session, task, touched=touched)
 
 
 def _check_unused(session: Session, task: Task) -> None:
@@ -261,15 +252,6 @@ def _check_unused(session: Session, task: Task) -> None:
     if names:
         more = ", ..." if len(names) > 3 else ""
         raise Conflict(f"The permission configuration is still used in this account by {', '.join(names[:3])}{more}.")
-
-
-def _authorization_of(task: Task) -> tuple[Any, ...]:
-    holder = Authorization.user_id if task.principal_type == PrincipalType.USER else Authorization.group_id
-    return (
-        holder == task.principal_id,
-        Authorization.account_uin == task.account_uin,
-        Authorization.configuration_id == task.configuration_id,
-    )
 
 
 def _holder(task: Task) -> dict[str, str]:

@@ -259,6 +259,17 @@ class TaskStatus(enum.StrEnum):
     CANCELED = "Canceled"
 
 
+CANCELABLE = (
+    TaskType.GRANT,
+    TaskType.REVOKE,
+    TaskType.DEPLOY,
+    TaskType.UNDEPLOY,
+    TaskType.SYNC_START,
+    TaskType.SYNC_DELETE,
+    TaskType.REPAIR,
+)
+"""Types that somebody asked for. The others end access, or follow what happened elsewhere."""
+
 _OPEN = "status IN ('Queued', 'InProgress')"
 
 

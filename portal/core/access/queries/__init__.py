@@ -25,7 +25,7 @@ from portal.core.access.queries.syncs import (
     syncs_page,
     users_of_sync,
 )
-from portal.core.access.queries.tasks import batch, counts, tasks_page
+from portal.core.access.queries.tasks import batch, by_status, counts, longest_wait, tasks_page
 
 __all__ = [
     "authorization_rows",
@@ -34,12 +34,14 @@ __all__ = [
     "authorizations_of_group",
     "authorizations_of_user",
     "batch",
+    "by_status",
     "configurations_page",
     "counts",
     "deployment_rows",
     "deployments_of_account",
     "deployments_of_configuration",
     "entries_of_user",
+    "longest_wait",
     "lost_by_leaving",
     "policies_of_configuration",
     "provider_rows",
