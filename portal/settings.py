@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] = "json"
     embedded_worker: bool = True
+    worker_threads: Annotated[int, Field(ge=0, le=64)] = 0
+    task_lease_seconds: Annotated[int, Field(ge=5, le=600)] = 60
+    account_calls_per_second: Annotated[float, Field(ge=0, le=1_000)] = 10
     employee_session_hours: Annotated[int, Field(ge=1, le=720)] = 8
     administrator_session_hours: Annotated[int, Field(ge=1, le=72)] = 8
     sign_in_minutes: Annotated[int, Field(ge=1, le=60)] = 10
@@ -113,6 +116,11 @@ class Settings(BaseSettings):
     @property
     def is_sqlite(self) -> bool:
         return self.database_url.startswith("sqlite")
+
+    @property
+    def threads(self) -> int:
+        """Of each process that runs tasks. Writers of SQLite only wait for each other."""
+        return self.worker_threads or (1 if self.is_sqlite else 4)
 
     @property
     def secure_cookies(self) -> bool:

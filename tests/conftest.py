@@ -131,6 +131,7 @@ def settings(database: Database, tmp_path: Path) -> Settings:
         secret_key=SECRET,
         base_url="http://localhost",
         embedded_worker=False,
+        account_calls_per_second=0,
         log_format="text",
     )
 

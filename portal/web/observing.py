@@ -7,14 +7,13 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -86,24 +85,23 @@ def setup_observing(app: Flask) -> None:
         return response
 
 
-class _Now(Collector):
-    """What is so in the whole installation at this moment, whichever process is asked: name -> (what it is, value)."""
+def metrics(now: list[Metric]) -> Response:
+    """All processes of `portal serve` together where PROMETHEUS_MULTIPROC_DIR is set (serve sets it).
 
-    def __init__(self, gauges: Mapping[str, tuple[str, float]]) -> None:
-        self._gauges = gauges
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        for name, (what, value) in self._gauges.items():
-            yield GaugeMetricFamily(name, what, value=value)
-
-
-def metrics(now: Mapping[str, tuple[str, float]]) -> Response:
-    """All processes of `portal serve` together where PROMETHEUS_MULTIPROC_DIR is set (serve sets it); and what is so
-    `now`."""
+    `now` is what is so in the whole installation at this moment, whichever process is asked.
+    """
     registry = PROCESS_REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     gauges = CollectorRegistry()
-    gauges.register(_Now(now))
+    gauges.register(_Given(now))
     return Response(generate_latest(registry) + generate_latest(gauges), content_type=CONTENT_TYPE_LATEST)
+
+
+class _Given(Collector):
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        return self._families

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, abort, jsonify, request
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from portal.core.access import queries
 from portal.core.drift.queries import measured
 from portal.migrations import head_revision
 from portal.web import observing
@@ -40,14 +42,27 @@ def metrics() -> Response:
     return observing.metrics(_from_database())
 
 
-def _from_database() -> dict[str, tuple[str, int]]:
+def _from_database() -> list[Metric]:
     """Nothing while the database does not answer: the other metrics are wanted then most of all."""
     try:
-        drift = measured(db())
+        drift, tasks, waiting = measured(db()), queries.by_status(db()), queries.longest_wait(db())
     except SQLAlchemyError:
-        return {}
-    return {
-        "portal_drift_accounts": ("Accounts that differ from what was deployed", drift.differing),
-        "portal_drift_differences": ("Differences in all accounts", drift.differences),
-        "portal_drift_unreached_accounts": ("Accounts whose last check came to nothing", drift.problems),
-    }
+        return []
+    counted = GaugeMetricFamily("portal_tasks", "Provisioning tasks by status", labels=["status"])
+    for status, count in tasks:
+        counted.add_metric([status], count)
+    return [
+        counted,
+        GaugeMetricFamily(
+            "portal_tasks_waiting_seconds",
+            "How long the oldest task waits that may run now",
+            value=waiting.total_seconds(),
+        ),
+        GaugeMetricFamily(
+            "portal_drift_accounts", "Accounts that differ from what was deployed", value=drift.differing
+        ),
+        GaugeMetricFamily("portal_drift_differences", "Differences in all accounts", value=drift.differences),
+        GaugeMetricFamily(
+            "portal_drift_unreached_accounts", "Accounts whose last check came to nothing", value=drift.problems
+        ),
+    ]

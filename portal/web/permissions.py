@@ -69,6 +69,7 @@ class Permission(enum.StrEnum):
     EXPLORE = "organization:ExplorePermissions"
     LIST_TASKS = "organization:ListTasks"
     RETRY_TASK = "organization:RetryTask"
+    CANCEL_TASK = "organization:CancelTask"
     LIST_SYNCS = "organization:ListUserSyncProvisionings"
     CREATE_SYNC = "organization:CreateUserSyncProvisioning"
     UPDATE_SYNC = "organization:UpdateUserSyncProvisioning"

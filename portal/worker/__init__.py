@@ -1,15 +1,15 @@
 """Runs the tasks that the heart queued (IC-9..IC-15).
 
-    commit -> dispatch(ids)         embedded: wakes the thread of `portal serve`; with a broker: one message per task
-    claims.due()                    what may run now; also finds what a crash or a lost message left behind
-    engine.run(task id)
-        claim                       one transaction: task and account taken by compare-and-set, what to do is read
-        perform                     connector calls, each a transaction of its own and each an "ensure"
-        finish                      one transaction, only while the claim is still ours: result, audit, release
+    commit -> dispatch          embedded: wakes the threads of `portal serve`; with a broker: a message wakes a worker
+    engine.Turns                whose turn it is, spaces first: what may run now, after crashes and lost messages too
+    visits.visit(account)
+        enter                   the account, by compare-and-set; what needs no calls is run, the first other claimed
+        perform                 connector calls, so many a second, each an "ensure" and a transaction of its own
+        go_on                   one transaction, only while the account is ours: result, audit, the next one claimed
 
-    housekeeping                    forgets old lines of logs and what expired, hourly
-    refreshing                      reads metadata of identity providers again, in a thread of its own
-    checking                        compares accounts with what should be there, in a thread of its own
+    housekeeping                forgets old lines of logs and what expired, hourly
+    refreshing                  reads metadata of identity providers again, in a thread of its own
+    checking                    compares accounts with what should be there, in a thread of its own
 
 Killed anywhere, a claim runs out and the task runs again; nothing is done twice, because every step is an "ensure".
 """
@@ -24,7 +24,7 @@ from portal.settings import Settings
 
 
 def setup_dispatch(database: Database, settings: Settings) -> None:
-    """Say what happens after a commit. Without a broker nothing does here: an embedded thread looks for itself."""
+    """Say what happens after a commit. Without a broker nothing does here: embedded threads look for themselves."""
     if settings.broker_url:
         from portal.worker.celery_app import dispatcher
 
@@ -43,9 +43,9 @@ def main(settings: Settings, database: Database) -> None:
     handle = embedded.start(database, settings)
 
     def stop(*_signal: Any) -> None:
-        handle.stopping.set()
-        handle.wake.set()
+        handle.ask_to_stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    handle.thread.join()
+    for thread in handle.threads:
+        thread.join()

@@ -1,7 +1,8 @@
-"""The worker on many machines: a message per task through the broker, running the same function as the embedded thread.
+"""The worker on many machines: messages through the broker wake it, and it runs what the embedded threads would run.
 
-The rows stay the truth: a message that comes twice, or finds its account busy, does nothing. Whoever ends a task sends
-the next ones of its account, and a sweep in every worker sends again what a crash or a lost message left behind.
+The rows stay the truth: a message says only that there is something to do, and whoever gets it takes the account whose
+turn it is. So a message that comes twice or too late does nothing, and one that is lost or cannot be sent costs two
+seconds: one thread of every worker looks for itself. Whoever sees more than it can do wakes one more.
 """
 
 from __future__ import annotations
@@ -9,21 +10,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_shutting_down
 
 from portal.core.database import Database
-from portal.fetching import from_settings
 from portal.settings import Settings
-from portal.worker import engine
-from portal.worker.checking import Checking
-from portal.worker.housekeeping import Housekeeping
-from portal.worker.refreshing import Refreshing
+from portal.worker import embedded
+from portal.worker.engine import Turns
 
 log = logging.getLogger(__name__)
 
-RUN = "portal.run"
-SWEEP_SECONDS = 10.0
+WAKE = "portal.wake"
 
 
 def make_celery(settings: Settings) -> Celery:
@@ -32,9 +31,10 @@ def make_celery(settings: Settings) -> Celery:
         task_ignore_result=True,
         task_acks_late=True,
         task_default_queue="portal",
-        worker_prefetch_multiplier=4,
+        worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
         broker_transport_options={"socket_timeout": 10, "socket_connect_timeout": 5},
     )
     return app
@@ -44,52 +44,40 @@ def dispatcher(settings: Settings) -> Callable[[list[str]], None]:
     """For `database.dispatch`. The request does not wait: a broker that is away takes seconds to say so."""
     app = make_celery(settings)
 
-    def dispatch(ids: list[str]) -> None:
-        threading.Thread(name="portal-dispatch", daemon=True, target=send, args=(app, ids)).start()
+    def dispatch(_ids: list[str]) -> None:
+        threading.Thread(name="portal-dispatch", daemon=True, target=send, args=(app,)).start()
 
     return dispatch
 
 
-def send(app: Celery, ids: list[str]) -> None:
-    """A broker that does not answer is logged and no failure: the sweep sends again."""
+def send(app: Celery) -> None:
+    """Wake one thread of some worker. A broker that does not answer is logged and no failure."""
     try:
-        with app.producer_or_acquire() as producer:
-            for task_id in ids:
-                app.send_task(RUN, args=[task_id], producer=producer, retry=False)
+        app.send_task(WAKE, retry=False)
     except Exception:
-        log.exception("the broker does not take messages; %d tasks wait for the sweep", len(ids))
+        log.exception("the broker does not take messages; the tasks wait for a worker to look")
 
 
-def register(app: Celery, database: Database, settings: Settings) -> None:
+def register(app: Celery, turns: Turns, stopping: Callable[[], bool] = lambda: False) -> None:
     """Let `app` run tasks."""
 
-    @app.task(name=RUN, shared=False)  # type: ignore[untyped-decorator]
-    def run_task(task_id: str) -> None:
-        if engine.run(task_id, database, settings):
-            send(app, engine.due(database, account_uin=engine.account_of(database, task_id))[:1])
+    @app.task(name=WAKE, shared=False)  # type: ignore[untyped-decorator]
+    def wake() -> None:
+        turns.run(stopping, more=lambda: send(app))
 
 
 def work(database: Database, settings: Settings) -> None:
-    """Runs until it is told to stop."""
-    app = make_celery(settings)
-    register(app, database, settings)
-    stopping = threading.Event()
-    housekeeping = Housekeeping(database, settings)
-    refreshing = Refreshing(database, from_settings(settings))
-    checking = Checking(database, settings)
+    """Runs until it is told to stop; then what is under way in each account is finished first."""
+    app, turns = make_celery(settings), Turns(database, settings)
+    looking = embedded.begin(turns, 1, chores=embedded.chores(database, settings), more=lambda: send(app))
+    register(app, turns, looking.stopping.is_set)
 
-    def sweep() -> None:
-        while not stopping.wait(SWEEP_SECONDS):
-            try:
-                send(app, engine.due(database))
-                housekeeping.run_if_due(stopping.is_set)
-                refreshing.start_if_due(stopping.is_set)
-                checking.start_if_due(stopping.is_set)
-            except Exception:
-                log.exception("the sweep cannot look for tasks now; it tries again")
+    def stop(**_signal: Any) -> None:
+        looking.ask_to_stop()
 
-    threading.Thread(name="portal-sweep", daemon=True, target=sweep).start()
+    worker_shutting_down.connect(stop)
+    options = ["--pool=threads", f"--concurrency={settings.threads}", "--loglevel=WARNING"]
     try:
-        app.worker_main(["worker", "--pool=threads", "--loglevel=WARNING", "--without-gossip", "--without-mingle"])
+        app.worker_main(["worker", *options, "--without-gossip", "--without-mingle"])
     finally:
-        stopping.set()
+        looking.stop()

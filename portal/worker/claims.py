@@ -1,140 +1,52 @@
-"""Who works on what: tasks and accounts are taken by compare-and-set with a lease that runs out by itself.
+"""Who works on what: accounts are taken by compare-and-set with a lease that runs out by itself.
 
 One writer per account at a time. About one permission configuration in one account an undeployment keeps its place:
 it waits for everything asked for before it, and what was asked for after it waits.
+
+Rows are locked in this order: the account, its tasks, then what they are about. Nobody here waits for a task that
+somebody else has locked (who cancels it), and who holds rows of one task already does not wait long for those of
+another: so a worker never is part of a deadlock.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, insert, literal_column, or_, select, text, update
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session, aliased
 
 from portal.core import clock
 from portal.core.access.models import AccountClaim, Task, TaskStatus, TaskType
+from portal.core.database import UtcDateTime
+from portal.worker.pacing import Pace
 
-LEASE = timedelta(seconds=60)
-_RENEW_AFTER = timedelta(seconds=15)
-_PER_ACCOUNT = 20
-_AT_ONCE = 500
-
-
-class Lost(Exception):
-    """The lease ran out and somebody else may be at it: stop without recording anything."""
-
-
-class Lease:
-    """Held by one run of one task. `keep` is called between the calls into an account."""
-
-    def __init__(self, task_id: str, account_uin: int, claim: str, until: datetime) -> None:
-        self.task_id = task_id
-        self.account_uin = account_uin
-        self.claim = claim
-        self.until = until
-
-    def needs_renewal(self) -> bool:
-        return clock.now() > self.until - LEASE + _RENEW_AFTER
-
-    def renew(self, session: Session) -> None:
-        """Raises Lost."""
-        now = clock.now()
-        until = now + LEASE
-        task = update(Task).where(Task.id == self.task_id, Task.claim == self.claim, Task.claim_until > now)
-        account = update(AccountClaim).where(
-            AccountClaim.account_uin == self.account_uin, AccountClaim.claim == self.claim
-        )
-        if not _changed(session, task.values(claim_until=until)) or not _changed(session, account.values(until=until)):
-            raise Lost(self.task_id)
-        self.until = until
+_PER_SPACE = 100
+_AT_ONCE = 1_000
+_SOON = timedelta(seconds=1)
+_NOT_NOW = "55P03"  # lock_not_available of PostgreSQL
+# written out, so that the database knows that its index of open tasks fits
+_QUEUED: ColumnElement[str] = literal_column(f"'{TaskStatus.QUEUED}'")
+_RUNNING: ColumnElement[str] = literal_column(f"'{TaskStatus.RUNNING}'")
 
 
-def due(session: Session, *, account_uin: int | None = None) -> list[str]:
-    """Ids of tasks that may run now: of every free account the first few, accounts by turns, oldest first."""
-    now = clock.now()
-    busy = exists().where(AccountClaim.account_uin == Task.account_uin, AccountClaim.until > now)
-    place = func.row_number().over(partition_by=Task.account_uin, order_by=(Task.created_at, Task.number, Task.id))
-    statement = select(Task.id, Task.created_at, Task.number, place.label("place")).where(_ready(now), ~busy)
-    if account_uin is not None:
-        statement = statement.where(Task.account_uin == account_uin)
-    found = statement.subquery()
-    return list(
-        session.scalars(
-            select(found.c.id)
-            .where(found.c.place <= _PER_ACCOUNT)
-            .order_by(found.c.place, found.c.created_at, found.c.number)
-            .limit(_AT_ONCE)
-        )
-    )
+def _open(table: Any) -> ColumnElement[bool]:
+    condition: ColumnElement[bool] = table.status.in_([_QUEUED, _RUNNING])
+    return condition
 
 
-def take(session: Session, task_id: str, claim: str) -> Lease | None:
-    """Take the task and its account. None when the task is not to run now or its account is busy: roll back then."""
-    now = clock.now()
-    until = now + LEASE
-    taken = _changed(
-        session,
-        update(Task)
-        .where(Task.id == task_id, _ready(now))
-        .values(
-            status=TaskStatus.RUNNING,
-            claim=claim,
-            claim_until=until,
-            attempts=Task.attempts + 1,
-            started_at=case((Task.started_at.is_(None), now), else_=Task.started_at),
-        ),
-    )
-    if not taken:
-        return None
-    account_uin = session.scalars(select(Task.account_uin).where(Task.id == task_id)).one()
-    if not _take_account(session, account_uin, claim, now, until):
-        return None
-    return Lease(task_id, account_uin, claim, until)
-
-
-def held_task(session: Session, lease: Lease) -> Task | None:
-    """The task, locked, if it and its account are still ours."""
-    task = session.scalar(
-        select(Task)
-        .where(Task.id == lease.task_id, Task.claim == lease.claim, Task.status == TaskStatus.RUNNING)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    account = select(AccountClaim.claim).where(AccountClaim.account_uin == lease.account_uin).with_for_update()
-    return task if session.scalar(account) == lease.claim else None
-
-
-def free_account(session: Session, lease: Lease) -> None:
-    session.execute(
-        update(AccountClaim)
-        .where(AccountClaim.account_uin == lease.account_uin, AccountClaim.claim == lease.claim)
-        .values(until=clock.now() - timedelta(seconds=1))
-    )
-
-
-def _take_account(session: Session, account_uin: int, claim: str, now: datetime, until: datetime) -> bool:
-    free = update(AccountClaim).where(AccountClaim.account_uin == account_uin, AccountClaim.until <= now)
-    if _changed(session, free.values(claim=claim, until=until)):
-        return True
-    if session.get(AccountClaim, account_uin) is not None:
-        return False
-    try:
-        with session.begin_nested():
-            session.execute(insert(AccountClaim).values(account_uin=account_uin, claim=claim, until=until))
-    except IntegrityError:  # somebody else was the first ever in this account, in this moment
-        return False
-    return True
-
-
-def _ready(now: datetime) -> ColumnElement[bool]:
-    queued = and_(Task.status == TaskStatus.QUEUED, Task.not_before <= now)
-    abandoned = and_(Task.status == TaskStatus.RUNNING, Task.claim_until <= now)
+def _ready() -> tuple[ColumnElement[bool], ...]:
+    now = bindparam("now", type_=UtcDateTime())
+    queued = and_(Task.status == _QUEUED, Task.not_before <= now)
+    abandoned = and_(Task.status == _RUNNING, Task.claim_until <= now)
     earlier = aliased(Task)
     before = and_(
         earlier.account_uin == Task.account_uin,
         earlier.configuration_id == Task.configuration_id,
-        earlier.status.in_([TaskStatus.QUEUED, TaskStatus.RUNNING]),
+        _open(earlier),
         earlier.id != Task.id,
         or_(
             earlier.created_at < Task.created_at,
@@ -143,7 +55,150 @@ def _ready(now: datetime) -> ColumnElement[bool]:
     )
     undeploys_first = exists().where(earlier.type == TaskType.UNDEPLOY, before)
     unsettled = and_(Task.type == TaskType.UNDEPLOY, exists().where(before))
-    return and_(or_(queued, abandoned), ~undeploys_first, ~unsettled)
+    return _open(Task), or_(queued, abandoned), ~undeploys_first, ~unsettled
+
+
+_READY = _ready()
+_FIRST_READY = (  # built once: asked again and again
+    select(Task)
+    .where(Task.account_uin == bindparam("account_uin"), *_READY)
+    .order_by(Task.created_at, Task.number, Task.id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True, of=Task)
+    .execution_options(populate_existing=True)
+)
+
+
+class Lost(Exception):
+    """The lease ran out and somebody else may be at it: stop without recording anything."""
+
+
+@dataclass
+class Lease:
+    """An account that is ours until `until`. `length` is how long it is taken at a time."""
+
+    account_uin: int
+    claim: str
+    length: timedelta
+    until: datetime
+    pace: Pace
+
+    def needs_renewal(self) -> bool:
+        return clock.now() > self.until - self.length * 3 / 4
+
+
+@dataclass(frozen=True)
+class Due:
+    """An account with tasks of a space that may run, from `at` on."""
+
+    space_id: str
+    account_uin: int
+    at: datetime
+
+
+def due(session: Session, *, per_second: float) -> list[Due]:
+    """Free accounts with something to do now, or within a second when their calls per second allow.
+
+    Spaces by turns, and of each the first hundred accounts, who waits longest first.
+    """
+    now = clock.now()
+    oldest = func.min(Task.created_at)
+    rank = func.row_number().over(partition_by=Task.space_id, order_by=(oldest, Task.account_uin)).label("rank")
+    free = or_(AccountClaim.until.is_(None), AccountClaim.until <= now)
+    rested = or_(AccountClaim.next_call_at.is_(None), AccountClaim.next_call_at <= now + _SOON)
+    found = (
+        select(Task.space_id, Task.account_uin, oldest.label("oldest"), rank, AccountClaim.next_call_at)
+        .outerjoin(AccountClaim, AccountClaim.account_uin == Task.account_uin)
+        .where(*_READY, free, *([rested] if per_second else []))
+        .group_by(Task.space_id, Task.account_uin, AccountClaim.next_call_at)
+        .subquery()
+    )
+    rows = session.execute(
+        select(found.c.space_id, found.c.account_uin, found.c.next_call_at)
+        .where(found.c.rank <= _PER_SPACE)
+        .order_by(found.c.rank, found.c.oldest, found.c.account_uin)
+        .limit(_AT_ONCE),
+        {"now": now},
+    )
+    return [
+        Due(space_id, uin, Pace(per_second, next_call_at).rested_at() or now) for space_id, uin, next_call_at in rows
+    ]
+
+
+def take(session: Session, account_uin: int, claim: str, *, length: timedelta, per_second: float) -> Lease | None:
+    """None when somebody else has the account."""
+    now = clock.now()
+    until = now + length
+    free = update(AccountClaim).where(AccountClaim.account_uin == account_uin, AccountClaim.until <= now)
+    if not _changed(session, free.values(claim=claim, until=until)):
+        if session.get(AccountClaim, account_uin) is not None:
+            return None
+        try:
+            with session.begin_nested():
+                session.execute(insert(AccountClaim).values(account_uin=account_uin, claim=claim, until=until))
+        except IntegrityError:  # somebody else was the first ever in this account, in this moment
+            return None
+    next_call_at = session.scalar(select(AccountClaim.next_call_at).where(AccountClaim.account_uin == account_uin))
+    return Lease(account_uin, claim, length, until, Pace(per_second, next_call_at))
+
+
+def hold(session: Session, lease: Lease) -> None:
+    """Locks the account, which is ours for another `length`. Raises Lost."""
+    until = clock.now() + lease.length
+    if not _set(session, lease, until):
+        raise Lost(lease.account_uin)
+    lease.until = until
+
+
+def free(session: Session, lease: Lease) -> None:
+    _set(session, lease, clock.now() - timedelta(seconds=1))
+
+
+def ready(session: Session, lease: Lease, most: int) -> Sequence[Task]:
+    """The account's first tasks that may run now, locked."""
+    asked = {"account_uin": lease.account_uin, "most": most, "now": clock.now()}
+    return session.scalars(_FIRST_READY, asked).all()
+
+
+def claim(lease: Lease, task: Task) -> None:
+    """The task is under way: whoever takes the account after us, finds it."""
+    task.status, task.claim, task.claim_until = TaskStatus.RUNNING, lease.claim, lease.until
+
+
+def renew(session: Session, lease: Lease, task_id: str) -> None:
+    """Keep account and task. Raises Lost."""
+    hold(session, lease)
+    mine = update(Task).where(Task.id == task_id, Task.claim == lease.claim, Task.status == TaskStatus.RUNNING)
+    if not _changed(session, mine.values(claim_until=lease.until)):
+        raise Lost(task_id)
+
+
+def held_task(session: Session, lease: Lease, task_id: str) -> Task:
+    """The task that we claimed, locked. Raises Lost."""
+    task = session.scalar(
+        select(Task)
+        .where(Task.id == task_id, Task.claim == lease.claim, Task.status == TaskStatus.RUNNING)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if task is None:
+        raise Lost(task_id)
+    return task
+
+
+def give_way(session: Session) -> None:
+    """From here on the transaction does not wait long for rows that somebody else has locked."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SET LOCAL lock_timeout = '100ms'"))
+
+
+def gave_way(error: Exception) -> bool:
+    return isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", "") == _NOT_NOW
+
+
+def _set(session: Session, lease: Lease, until: datetime) -> bool:
+    mine = update(AccountClaim).where(AccountClaim.account_uin == lease.account_uin, AccountClaim.claim == lease.claim)
+    return _changed(session, mine.values(until=until, next_call_at=lease.pace.next_call_at))
 
 
 def _changed(session: Session, statement: object) -> bool:

@@ -23,7 +23,13 @@ Keep = Callable[[], None]
 
 
 class Work(Protocol):
-    """Read in the claiming transaction, performed outside of any, recorded in the last one."""
+    """Read in the claiming transaction, performed outside of any, recorded in the last one.
+
+    Without `calls` into the account it is recorded in the claiming transaction, and not performed.
+    """
+
+    @property
+    def calls(self) -> bool: ...
 
     def perform(self, connector: Connector, keep: Keep) -> None:
         """Calls into the account, `keep()` before each. Every call is an "ensure"."""
@@ -136,7 +142,7 @@ def reasons(failed: Sequence[str]) -> str:
 
 def record(session: Session, task: Task, action: str, *, target: tuple[str, Any, str], **event: Any) -> None:
     """Audit a result: the system did it, for who asked (`details.requested_by`)."""
-    space = session.get_one(Space, task.space_id)
+    space = session.info[Space] = session.get_one(Space, task.space_id)  # kept for the other tasks of this transaction
     details = {"requested_by": task.actor_name, "task": task.id, "batch": task.batch_id, **event.pop("details", {})}
     audit.record(
         session,

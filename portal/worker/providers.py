@@ -16,6 +16,7 @@ from portal.worker.users import give_up_nothing
 @dataclass(frozen=True)
 class Update:
     provider: Provider
+    calls = True
 
     def perform(self, connector: Connector, keep: Keep) -> None:
         keep()
@@ -35,6 +36,10 @@ class Leave:
 
     name: str | None
     space_id: str
+
+    @property
+    def calls(self) -> bool:
+        return self.name is not None
 
     def perform(self, connector: Connector, keep: Keep) -> None:
         if self.name:

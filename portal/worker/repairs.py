@@ -60,6 +60,7 @@ class Repair:
     failed: list[str] = field(default_factory=list)
     cam_names: dict[str, str] = field(default_factory=dict)
     trusted: bool = False
+    calls = True
 
     def perform(self, connector: Connector, keep: Keep) -> None:
         keep()

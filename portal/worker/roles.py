@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from portal.clouds import Connector, RoleSpec
 from portal.core import clock
-from portal.core.access import sessions
+from portal.core.access import undoing
 from portal.core.access.configurations import policy_names, role_description
 from portal.core.access.models import (
     Authorization,
@@ -18,12 +18,12 @@ from portal.core.access.models import (
     Configuration,
     Deployment,
     DeploymentStatus,
-    PrincipalType,
     Task,
     TaskStatus,
     TaskType,
 )
 from portal.core.access.tasks import deployment_of
+from portal.core.access.undoing import authorization_of
 from portal.core.actor import SYSTEM
 from portal.core.directory.models import Group, User
 from portal.core.errors import Conflict, NotFound
@@ -49,6 +49,7 @@ class Deploy:
     provider: Provider
     role: RoleSpec
     revision: int
+    calls = True
 
     def perform(self, connector: Connector, keep: Keep) -> None:
         keep()
@@ -78,6 +79,10 @@ class Grant:
 
     deploy: Deploy | None
 
+    @property
+    def calls(self) -> bool:
+        return self.deploy is not None
+
     def perform(self, connector: Connector, keep: Keep) -> None:
         if self.deploy:
             self.deploy.perform(connector, keep)
@@ -86,7 +91,7 @@ class Grant:
         # everywhere authorizations before deployments, so that two transactions never wait for each other
         session.execute(
             update(Authorization)
-            .where(*_authorization_of(task), Authorization.status == AuthorizationStatus.GRANTING)
+            .where(*authorization_of(task), Authorization.status == AuthorizationStatus.GRANTING)
             .values(status=AuthorizationStatus.ACTIVE)
         )
         if self.deploy:
@@ -97,13 +102,15 @@ class Grant:
 
 @dataclass(frozen=True)
 class Revoke:
+    calls = False
+
     def perform(self, connector: Connector, keep: Keep) -> None:
         """Access stopped when the removal was asked for; a task of its own ends sessions."""
 
     def record(self, session: Session, task: Task) -> str:
         """Nothing goes that a department granted again meanwhile."""
         removing = Authorization.status == AuthorizationStatus.REMOVING
-        gone = delete(Authorization).where(*_authorization_of(task), removing).returning(Authorization.id)
+        gone = delete(Authorization).where(*authorization_of(task), removing).returning(Authorization.id)
         if session.scalars(gone).all():
             _record(session, task, "authorization.revoked", details=_holder(task))
         return ""
@@ -116,6 +123,10 @@ class Undeploy:
     role_name: str | None
     provider_name: str | None
     space_id: str
+
+    @property
+    def calls(self) -> bool:
+        return bool(self.role_name or self.provider_name)
 
     def perform(self, connector: Connector, keep: Keep) -> None:
         if self.role_name:
@@ -171,11 +182,15 @@ def plan_deploy(session: Session, task: Task, *, base_url: str) -> Deploy:
 
 def plan_grant(session: Session, task: Task, *, base_url: str) -> Work:
     check_member(session, task)
-    status = session.scalar(select(Authorization.status).where(*_authorization_of(task)))
-    if status != AuthorizationStatus.GRANTING and status != AuthorizationStatus.ACTIVE:
+    same = and_(
+        Deployment.account_uin == Authorization.account_uin,
+        Deployment.configuration_id == Authorization.configuration_id,
+    )
+    statement = select(Authorization.status, Deployment.status, Deployment.deployed_revision)
+    found = session.execute(statement.outerjoin(Deployment, same).where(*authorization_of(task))).first()
+    if found is None or found[0] == AuthorizationStatus.REMOVING:
         raise Conflict("The authorization was removed before it was granted.")
-    deployment = deployment_of(session, task)
-    missing = deployment is None or deployment.deployed_revision == 0 or deployment.status == DeploymentStatus.FAILED
+    missing = not found[2] or found[1] == DeploymentStatus.FAILED
     return Grant(plan_deploy(session, task, base_url=base_url) if missing else None)
 
 
@@ -193,18 +208,14 @@ def plan_undeploy(session: Session, task: Task, *, base_url: str) -> Work:
 
 
 def give_up_deploy(session: Session, task: Task, *, touched: bool) -> None:
-    deployment = deployment_of(session, task, lock=True)
-    if deployment is not None and deployment.status == DeploymentStatus.DEPLOYING:
-        deployment.status, deployment.updated_at = DeploymentStatus.FAILED, clock.now()
+    undoing.fail_deployment(session, task)
 
 
 def give_up_grant(session: Session, task: Task, *, touched: bool) -> None:
     """What was not granted is not there; running the task again makes it anew."""
-    given_up = and_(*_authorization_of(task), Authorization.status == AuthorizationStatus.GRANTING)
     asker = replace(SYSTEM, name=task.actor_name)
-    sessions.end_after_revoking(session, asker, space_id=task.space_id, about=None, revoked=given_up)
-    session.execute(delete(Authorization).where(given_up))
-    give_up_deploy(session, task, touched=touched)
+    undoing.drop_grants(session, asker, space_id=task.space_id, which=and_(*authorization_of(task)))
+    undoing.fail_deployment(session, task)
 
 
 def give_up_revoke(session: Session, task: Task, *, touched: bool) -> None:
@@ -212,12 +223,7 @@ def give_up_revoke(session: Session, task: Task, *, touched: bool) -> None:
 
 
 def give_up_undeploy(session: Session, task: Task, *, touched: bool) -> None:
-    deployment = deployment_of(session, task, lock=True)
-    if deployment is not None:
-        whole = deployment.deployed_revision > 0 and not touched
-        deployment.status = DeploymentStatus.DEPLOYED if whole else DeploymentStatus.FAILED
-        deployment.deployed_revision = deployment.deployed_revision if whole else 0  # is the role there? nobody knows
-        deployment.updated_at = clock.now()
+    undoing.end_undeployment(session, task, touched=touched)
 
 
 def _check_unused(session: Session, task: Task) -> None:
@@ -248,15 +254,6 @@ def _check_unused(session: Session, task: Task) -> None:
     if names:
         more = ", ..." if len(names) > 3 else ""
         raise Conflict(f"The permission configuration is still used in this account by {', '.join(names[:3])}{more}.")
-
-
-def _authorization_of(task: Task) -> tuple[Any, ...]:
-    holder = Authorization.user_id if task.principal_type == PrincipalType.USER else Authorization.group_id
-    return (
-        holder == task.principal_id,
-        Authorization.account_uin == task.account_uin,
-        Authorization.configuration_id == task.configuration_id,
-    )
 
 
 def _holder(task: Task) -> dict[str, str]:

@@ -47,6 +47,10 @@ class EndSessions:
     closed: Sequence[Closed]
     space_id: str
 
+    @property
+    def calls(self) -> bool:
+        return bool(self.closed)
+
     def perform(self, connector: Connector, keep: Keep) -> None:
         for one in self.closed:
             for role_name in (None,) if one.roles is None else one.roles:

@@ -26,6 +26,7 @@ from portal.core.access.models import (
 )
 from portal.core.access.picking import chunks
 from portal.core.access.syncs import user_remark
+from portal.core.access.undoing import set_sync_status
 from portal.core.directory.models import Membership, User
 from portal.core.errors import Conflict, Error, Unavailable
 from portal.core.space.models import Space
@@ -62,10 +63,13 @@ class Add:
     made: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
+    @property
+    def calls(self) -> bool:
+        return bool(self.users)
+
     def perform(self, connector: Connector, keep: Keep) -> None:
         keep()
-        if self.users:
-            self.provider.ensure(connector)
+        self.provider.ensure(connector)
         for user in self.users:
             keep()
             try:
@@ -97,7 +101,7 @@ class Add:
             record(session, task, "user_sync.synchronized", target=("user", user_id, names[user_id]), details=details)
         session.flush()
         if task.type == TaskType.SYNC_START and self.sync_id:
-            _set_status(session, self.sync_id, SyncStatus.FAILED if self.failed else SyncStatus.ENABLED)
+            set_sync_status(session, self.sync_id, SyncStatus.FAILED if self.failed else SyncStatus.ENABLED)
         return reasons(self.failed)
 
 
@@ -112,6 +116,10 @@ class Remove:
     ends_sync: str | None = None
     gone: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+
+    @property
+    def calls(self) -> bool:
+        return bool(self.users or self.provider_name)
 
     def perform(self, connector: Connector, keep: Keep) -> None:
         for user_id, cam_user_name in self.users:
@@ -179,7 +187,7 @@ def plan_user_removed(session: Session, task: Task, *, base_url: str) -> Work:
 
 def give_up_start(session: Session, task: Task, *, touched: bool) -> None:
     if task.sync_id:
-        _set_status(session, task.sync_id, SyncStatus.FAILED)
+        set_sync_status(session, task.sync_id, SyncStatus.FAILED)
 
 
 def give_up_nothing(session: Session, task: Task, *, touched: bool) -> None:
@@ -239,12 +247,6 @@ def _people(sync: UserSync) -> list[Any]:
 
 def _named(task: Task) -> Select[str]:
     return select(BatchUser.user_id).where(BatchUser.batch_id == task.batch_id)
-
-
-def _set_status(session: Session, sync_id: str, status: SyncStatus) -> None:
-    sync = session.get(UserSync, sync_id, with_for_update=True, populate_existing=True)
-    if sync is not None and sync.status != SyncStatus.DELETING:
-        sync.status = status
 
 
 KINDS = {

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import update
 
-from portal.core.access.models import Task, TaskStatus
+from portal.core import clock
+from portal.core.access.models import Authorization, Task, TaskStatus
 from portal.core.database import Database
+from portal.core.directory.models import User
 from portal.settings import Settings
 from portal.worker.engine import run_until_idle
 from tests.support.admin import Admin, sign_in
@@ -97,3 +101,83 @@ def test_a_strangers_tasks_are_not_found(browser: Browser, admin: Admin, make: M
     browser.open("/console/tasks")
     token = browser.page.find(attrs={"name": "csrf_token"})["value"]
     browser.post(f"/console/tasks/{task_id}/retry", {"csrf_token": token}, status=404)
+
+
+def test_ic_15_what_has_not_begun_is_canceled_one_by_one_or_all_at_once(
+    browser: Browser, batch_id: str, database: Database, settings: Settings
+) -> None:
+    url = f"/console/tasks/batches/{batch_id}"
+    browser.open(url)
+    assert "Cancel 2 tasks that have not begun" in browser.text
+    browser.submit("Cancel")
+    assert "The task is canceled." in browser.text
+    assert "before it began." in browser.text
+    browser.submit("Cancel the task that has not begun")
+    assert "1 task is canceled." in browser.text
+    assert "Canceled: none of 2 tasks was run." in browser.text
+    assert run_until_idle(database, settings) == 0
+    browser.open("/console/tasks?status=Canceled")
+    assert "alice" in browser.page.find("tbody").get_text()
+    token = browser.page.find(attrs={"name": "csrf_token"})["value"]
+    browser.post(f"{url}/cancel", {"csrf_token": token}, status=409)
+    assert "Everything in this batch has begun already." in browser.text
+
+
+def test_ic_15_all_failed_tasks_run_again_and_who_cannot_is_told(
+    browser: Browser, batch_id: str, make: Make, database: Database, settings: Settings
+) -> None:
+    run_until_idle(database, settings)
+    with make.transaction() as session:
+        session.query(Task).update({"status": TaskStatus.FAILED})
+        alice = session.query(User).filter_by(user_name="alice").one()
+        session.query(Authorization).filter_by(user_id=alice.id).delete()
+    browser.open(f"/console/tasks/batches/{batch_id}").submit("Retry all 2 failed tasks")
+    assert "1 task runs again." in browser.text
+    assert "Task 2 cannot run again: This authorization exists by now." in browser.text
+    assert "1 of 2 tasks done." in browser.text
+
+
+def test_ic_15_a_task_that_waits_says_when_it_is_tried_again(
+    browser: Browser, batch_id: str, make: Make, database: Database
+) -> None:
+    with make.transaction() as session:
+        task = session.query(Task).filter_by(principal_name="bob").one()
+        task.attempts, task.not_before = 2, clock.now() + timedelta(minutes=2)
+        task.reason = "The account does not answer."
+    browser.open(f"/console/tasks/batches/{batch_id}")
+    assert f"Next attempt at {task.not_before:%H:%M:%S} UTC" in browser.text
+    assert "Cancel the task that has not begun" in browser.text
+
+
+def test_ic_15_a_batch_says_who_asked_and_how_fast_it_goes(
+    browser: Browser, batch_id: str, make: Make, database: Database, settings: Settings
+) -> None:
+    with make.transaction() as session:
+        task = session.query(Task).filter_by(principal_name="bob").one()
+        task.status, task.attempts = TaskStatus.SUCCESS, 1
+        task.started_at, task.ended_at = clock.now() - timedelta(seconds=30), clock.now()
+    browser.open(f"/console/tasks/batches/{batch_id}")
+    for words in ("Asked for by", "Identity Center", "Running for", "Tasks per minute", "Remaining, about"):
+        assert words in browser.text, words
+    run_until_idle(database, settings)
+    browser.open(f"/console/tasks/batches/{batch_id}")
+    assert "Took" in browser.text
+
+
+def test_ic_15_tasks_of_an_account_and_of_a_user(browser: Browser, batch_id: str, make: Make) -> None:
+    with make.transaction() as session:
+        alice = session.query(User).filter_by(user_name="alice").one()
+        uin = session.query(Task.account_uin).first()[0]
+    browser.open(f"/console/users/{alice.id}").click("Tasks of this user")
+    table = browser.page.find("tbody").get_text()
+    assert "alice" in table
+    assert "bob" not in table
+    browser.open(f"/console/accounts/{uin}").click("Tasks in this account")
+    assert "bob" in browser.page.find("tbody").get_text()
+
+
+def test_tasks_are_counted_for_monitoring(browser: Browser, batch_id: str) -> None:
+    text = browser.client.get("/metrics").get_data(as_text=True)
+    assert 'portal_tasks{status="Queued"} 2.0' in text
+    assert 'portal_tasks{status="Canceled"} 0.0' in text
+    assert "portal_tasks_waiting_seconds" in text

@@ -27,6 +27,7 @@ from portal.core.organization.models import Account
 from portal.core.space.models import Space
 from portal.settings import Settings
 from portal.worker.engine import run_until_idle
+from portal.worker.visits import Visit, enter
 from tests.support.make import Make
 from tests.support.saml_idp import key_pair
 
@@ -127,6 +128,14 @@ class Provisioning:
     def retry(self, task: Task) -> None:
         with self.make.transaction() as session:
             tasks.retry(session, SYSTEM, space=self.space, task=tasks.get_task(session, self.space, task.id))
+
+    def enter(self, task: Task | str) -> Visit:
+        """A worker takes the account of the task, which is the first there, and stops before its calls."""
+        with self.make.transaction() as session:
+            uin = session.get_one(Task, task if isinstance(task, str) else task.id).account_uin
+        visit = enter(uin, self.database, self.settings)
+        assert visit is not None, "somebody else has the account"
+        return visit
 
     def work(self) -> int:
         return run_until_idle(self.database, self.settings)

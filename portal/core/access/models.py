@@ -3,7 +3,7 @@ from __future__ import annotations
 import enum
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core import clock
@@ -273,6 +273,20 @@ class TaskStatus(enum.StrEnum):
     CANCELED = "Canceled"
 
 
+CANCELABLE = (
+    TaskType.GRANT,
+    TaskType.REVOKE,
+    TaskType.DEPLOY,
+    TaskType.UNDEPLOY,
+    TaskType.SYNC_START,
+    TaskType.SYNC_DELETE,
+    TaskType.REPAIR,
+)
+"""Types that somebody asked for. The others end access, or follow what happened elsewhere."""
+
+_OPEN = "status IN ('Queued', 'InProgress')"
+
+
 class Task(Base):
     """One asynchronous unit of provisioning work.
 
@@ -287,6 +301,14 @@ class Task(Base):
         Index("ix_tasks_space_status", "space_id", "status", "created_at"),
         Index(None, "status", "not_before"),
         Index(None, "account_uin", "type", "status"),
+        Index(
+            "ix_tasks_open",
+            "account_uin",
+            "created_at",
+            "number",
+            sqlite_where=text(_OPEN),
+            postgresql_where=text(_OPEN),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True, default=ids("t-"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from portal.core.access.models import (
@@ -256,7 +256,10 @@ class SyncedUserRow:
 
 @dataclass(frozen=True)
 class Batch:
-    """Progress of the tasks that one action made."""
+    """Progress of the tasks that one action made.
+
+    `cancelable` have not begun, `retryable` ran and failed. `recently` counts what ended within the last minute.
+    """
 
     id: str
     total: int
@@ -264,10 +267,40 @@ class Batch:
     running: int
     succeeded: int
     failed: int
+    canceled: int
+    cancelable: int
+    retryable: int
+    recently: int
+    actor_name: str
+    created_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    now: datetime
+
+    @property
+    def done(self) -> int:
+        return self.succeeded + self.failed + self.canceled
 
     @property
     def settled(self) -> bool:
-        return self.succeeded + self.failed == self.total
+        return self.done == self.total
+
+    @property
+    def elapsed(self) -> timedelta | None:
+        """From the first task's beginning to the last one's end, or until now."""
+        until = self.ended_at if self.settled and self.ended_at else self.now
+        return max(until - self.started_at, timedelta(0)) if self.started_at else None
+
+    @property
+    def per_second(self) -> float:
+        """Tasks that ended within the last minute, or since the first began. 0 while nobody knows."""
+        seconds = min(60.0, self.elapsed.total_seconds()) if self.elapsed else 0.0
+        return self.recently / seconds if seconds >= 1 else 0.0
+
+    @property
+    def remaining(self) -> timedelta | None:
+        """At that speed; None while nobody knows."""
+        return timedelta(seconds=(self.queued + self.running) / self.per_second) if self.per_second else None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from portal.core.access.picking import pick_accounts, principal_exists
 from portal.core.access.queries.departments import granting_departments
 from portal.core.actor import Actor
 from portal.core.database import flush_or
-from portal.core.errors import Conflict, NotFound
+from portal.core.errors import Conflict, Error, NotFound
 from portal.core.ids import new_id
 from portal.core.organization.organizations import lock_organization
 from portal.core.space.models import Space
@@ -82,6 +82,40 @@ def retry(session: Session, actor: Actor, *, space: Space, task: Task) -> Task:
     )
     flush_or(session, Conflict("This exists by now; there is nothing to run again."))
     return task
+
+
+def check_batch(session: Session, space: Space, batch_id: str) -> None:
+    """Raises NotFound."""
+    mine = select(Task.id).where(Task.space_id == space.id, Task.batch_id == batch_id)
+    if session.scalar(mine.limit(1)) is None:
+        raise NotFound("There is no such batch in this space.")
+
+
+def retry_batch(session: Session, actor: Actor, *, space: Space, batch_id: str) -> tuple[int, list[tuple[int, str]]]:
+    """All tasks of the batch that ran and failed; returns how many run again, and number and reason of the others.
+
+    Raises Conflict when none failed.
+    """
+    check_batch(session, space, batch_id)
+    failed = session.scalars(
+        select(Task)
+        .where(
+            Task.space_id == space.id,
+            Task.batch_id == batch_id,
+            Task.status == TaskStatus.FAILED,
+            Task.attempts > 0,
+        )
+        .order_by(Task.created_at, Task.number, Task.id)
+    ).all()
+    if not failed:
+        raise Conflict("Nothing in this batch failed that could be run again.")
+    refused = []
+    for task in failed:
+        try:
+            retry(session, actor, space=space, task=task)
+        except Error as error:
+            refused.append((task.number, error.message))
+    return len(failed) - len(refused), refused
 
 
 def requeue(session: Session, actor: Actor, task: Task) -> None:

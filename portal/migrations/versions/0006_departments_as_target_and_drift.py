@@ -109,7 +109,17 @@ def upgrade() -> None:
     with op.batch_alter_table("deployments", schema=None, recreate="never") as batch_op:
         batch_op.add_column(sa.Column("policies", sa.JSON(), nullable=True))
 
-    with op.batch_alter_table("authorizations", schema=None, recreate="never") as batch_op:
+    is_open = sa.text("status IN ('Queued', 'InProgress')")
+    with op.batch_alter_table("tasks", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_tasks_open",
+            ["account_uin", "created_at", "number"],
+            unique=False,
+            sqlite_where=is_open,
+            postgresql_where=is_open,
+        )
+
+    with op.batch_alter_table("authorizations", schema=None) as batch_op:
         batch_op.add_column(sa.Column("direct", sa.Boolean(), nullable=False, server_default=sa.true()))
 
     with op.batch_alter_table("tasks", schema=None, recreate="never") as batch_op:
@@ -159,6 +169,8 @@ def downgrade() -> None:
 
     with op.batch_alter_table("deployments", schema=None, recreate="never") as batch_op:
         batch_op.drop_column("policies")
+    with op.batch_alter_table("tasks", schema=None) as batch_op:
+        batch_op.drop_index("ix_tasks_open")
 
     with op.batch_alter_table("account_claims", schema=None) as batch_op:
         batch_op.drop_column("next_call_at")

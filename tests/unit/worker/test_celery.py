@@ -12,8 +12,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from portal.settings import Settings
-from portal.worker import setup_dispatch
+from portal.worker import embedded, setup_dispatch
 from portal.worker.celery_app import make_celery, register
+from portal.worker.engine import Turns
 from tests.support.need import need
 from tests.support.provisioning import Provisioning
 
@@ -38,7 +39,7 @@ def with_broker(settings: Settings) -> Iterator[Settings]:
 def test_a_committed_batch_is_run_by_a_worker_of_the_broker(house: Provisioning, with_broker: Settings) -> None:
     setup_dispatch(house.database, with_broker)
     app = make_celery(with_broker)
-    register(app, house.database, with_broker)
+    register(app, Turns(house.database, with_broker))
     accounts = [house.account(), house.account()]
     batch = house.grant(accounts, [house.user(), house.user(), house.user()], [house.configuration()])
     with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False, shutdown_timeout=20):
@@ -57,3 +58,27 @@ def test_a_broker_that_is_away_does_not_fail_the_request(house: Provisioning, se
     assert house.results(batch) == ["Queued"]
     assert house.done(batch) == ["Success"]
     house.database.dispatch = None
+
+
+def test_a_message_that_got_lost_costs_a_moment(house: Provisioning) -> None:
+    """One thread of every worker looks for itself."""
+    house.database.dispatch = None
+    batch = house.grant([house.account()], [house.user()], [house.configuration()])
+    looking = embedded.begin(Turns(house.database, house.settings), 1, chores=lambda _stopping: None)
+    try:
+        for _ in range(200):
+            if house.results(batch) == ["Success"]:
+                break
+            time.sleep(0.05)
+        assert house.results(batch) == ["Success"]
+    finally:
+        looking.stop()
+
+
+def test_whoever_sees_more_than_one_account_wakes_one_more(house: Provisioning) -> None:
+    house.grant([house.account(), house.account(), house.account()], [house.user()], [house.configuration()])
+    woken: list[int] = []
+    assert Turns(house.database, house.settings).run(more=lambda: woken.append(1)) == 3
+    assert woken == [1]
+    assert Turns(house.database, house.settings).run(more=lambda: woken.append(1)) == 0
+    assert woken == [1]

@@ -11,20 +11,21 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 
+from portal.clouds.connector import RoleSpec
 from portal.clouds.local import LocalConnector
 from portal.core import clock
-from portal.core.access.models import AuthorizationStatus, DeploymentStatus, Task, TaskStatus
+from portal.core.access.models import AuthorizationStatus, DeploymentStatus
 from portal.core.audit import AuditEvent
 from portal.core.cam.models import CamIdentityProvider, CamRole
 from portal.core.database import Database
 from portal.core.errors import Conflict, Forbidden, Unavailable
-from portal.worker import embedded, engine
-from portal.worker.claims import LEASE, Lost
+from portal.worker import embedded, engine, visits
+from portal.worker.claims import Lost
 from tests.support.provisioning import Provisioning
 
-LATER = LEASE + timedelta(seconds=1)
+LATER = timedelta(seconds=61)
 
 
 @contextmanager
@@ -52,7 +53,7 @@ def granted(house: Provisioning) -> str:
 def test_a_worker_killed_after_the_claim_is_followed_by_another_when_the_lease_runs_out(house: Provisioning) -> None:
     batch = granted(house)
     [task] = house.tasks(batch)
-    assert engine.claim(task.id, house.database, house.settings) is not None
+    assert house.enter(task)
     assert house.work() == 0, "the claim is held"
     assert house.results(batch) == ["InProgress"]
     with clock.shifted(LATER):
@@ -65,13 +66,12 @@ def test_a_worker_killed_after_the_claim_is_followed_by_another_when_the_lease_r
 def test_a_worker_killed_before_the_result_leaves_nothing_twice(house: Provisioning) -> None:
     batch = granted(house)
     [task] = house.tasks(batch)
-    run = engine.claim(task.id, house.database, house.settings)
-    assert run is not None
-    engine.perform(run, house.database, house.settings)
+    run = house.enter(task)
+    visits.perform(run, house.database, house.settings)
     with clock.shifted(LATER):
         assert house.done(batch) == ["Success"]
         with pytest.raises(Lost):
-            engine.finish(run, house.database)
+            visits.go_on(run, house.database, house.settings)
     assert house.rows(select(func.count()).select_from(CamRole).where(CamRole.name == "TencentCloudSSO-reader")) == [1]
     assert house.rows(select(func.count()).select_from(CamIdentityProvider)) == [1]
     assert house.rows(
@@ -84,9 +84,9 @@ def test_a_task_that_kills_every_worker_is_given_up(house: Provisioning) -> None
     batch = granted(house)
     [task] = house.tasks(batch)
     shift = timedelta(0)
-    for _attempt in range(engine.MAX_ATTEMPTS):
+    for _attempt in range(visits.MAX_ATTEMPTS):
         with clock.shifted(shift):
-            assert engine.claim(task.id, house.database, house.settings) is not None
+            assert house.enter(task)
         shift += LATER
     with clock.shifted(shift):
         assert house.done(batch) == ["Failed: Given up after 5 attempts that broke off."]
@@ -96,24 +96,22 @@ def test_a_task_that_kills_every_worker_is_given_up(house: Provisioning) -> None
 
 def test_a_worker_that_is_slow_keeps_its_claim(house: Provisioning) -> None:
     [task] = house.tasks(granted(house))
-    run = engine.claim(task.id, house.database, house.settings)
-    assert run is not None
+    run = house.enter(task)
     with clock.shifted(timedelta(seconds=40)):
-        engine.perform(run, house.database, house.settings)
+        visits.perform(run, house.database, house.settings)
     with clock.shifted(timedelta(seconds=80)):
         assert house.work() == 0
-        engine.finish(run, house.database)
+        visits.go_on(run, house.database, house.settings)
     assert house.results(task.batch_id) == ["Success"]
 
 
 def test_a_worker_that_was_too_slow_stops_in_the_middle(house: Provisioning) -> None:
     [task] = house.tasks(granted(house))
-    run = engine.claim(task.id, house.database, house.settings)
-    assert run is not None
+    run = house.enter(task)
     with clock.shifted(LATER):
         assert house.work() == 1
         with pytest.raises(Lost):
-            engine.perform(run, house.database, house.settings)
+            visits.perform(run, house.database, house.settings)
 
 
 def test_ic_15_an_account_that_does_not_answer_is_tried_again_later(
@@ -177,11 +175,10 @@ def test_ic_10_a_change_during_the_deployment_still_asks_for_redeployment(house:
     reader = house.configuration("reader")
     batch = house.grant([house.account()], [house.user()], [reader])
     [task] = house.tasks(batch)
-    run = engine.claim(task.id, house.database, house.settings)
-    assert run is not None
+    run = house.enter(task)
     house.add_policy(reader, "QcloudCamFullAccess")
-    engine.perform(run, house.database, house.settings)
-    engine.finish(run, house.database)
+    visits.perform(run, house.database, house.settings)
+    visits.go_on(run, house.database, house.settings)
     [deployment] = house.deployments()
     assert (deployment.status, deployment.deployed_revision) == (DeploymentStatus.DEPLOYED, 1)
     with house.make.transaction() as session:
@@ -212,23 +209,23 @@ def test_two_workers_run_each_task_once_and_are_never_both_in_one_account(
     house: Provisioning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accounts = [house.account() for _ in range(5)]
-    people = [house.user() for _ in range(4)]
-    batch = house.grant(accounts, people, [house.configuration()])
+    configurations = [house.configuration(f"role{number}") for number in range(4)]
+    batch = house.grant(accounts, [house.user(), house.user()], configurations)
     inside: set[int] = set()
-    guard, both, ran = threading.Lock(), [], []
-    original = engine.perform
+    guard, both, made = threading.Lock(), [], []
+    original = LocalConnector.ensure_role
 
-    def watched(run: engine.Run, database: Database, settings: Any) -> None:
+    def watched(self: LocalConnector, role: RoleSpec) -> None:
         with guard:
-            both.extend([run.account.uin] if run.account.uin in inside else [])
-            inside.add(run.account.uin)
-            ran.append(run.lease.task_id)
+            both.extend([self.account_uin] if self.account_uin in inside else [])
+            inside.add(self.account_uin)
+            made.append((self.account_uin, role.name))
         time.sleep(0.01)
-        original(run, database, settings)
+        original(self, role)
         with guard:
-            inside.discard(run.account.uin)
+            inside.discard(self.account_uin)
 
-    monkeypatch.setattr(engine, "perform", watched)
+    monkeypatch.setattr(LocalConnector, "ensure_role", watched)
     databases = [Database(house.database.url) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda database: engine.run_until_idle(database, house.settings), databases))
@@ -236,18 +233,11 @@ def test_two_workers_run_each_task_once_and_are_never_both_in_one_account(
     for database in databases:
         database.dispose()
     assert not both
-    assert sorted(ran) == sorted(task.id for task in house.tasks(batch))
+    assert sorted(made) == sorted(
+        (account.uin, configuration.role_name) for account in accounts for configuration in configurations
+    )
     assert set(house.results(batch)) == {"Success"}
-
-
-def test_accounts_take_turns(house: Provisioning) -> None:
-    one, two = house.account("one"), house.account("two")
-    people = [house.user() for _ in range(3)]
-    reader = house.configuration()
-    house.grant([one], people, [reader])
-    house.grant([two], people, [reader])
-    names = {task.id: task.account_name for task in house.tasks()}
-    assert [names[task_id] for task_id in engine.due(house.database)] == ["one", "two"] * 3
+    assert {task.attempts for task in house.tasks(batch)} == {1}
 
 
 def test_results_are_audited_with_who_asked(house: Provisioning) -> None:
@@ -274,29 +264,5 @@ def test_the_embedded_thread_runs_what_a_commit_queued_and_stops(house: Provisio
         assert house.results(batch) == ["Success"]
     finally:
         handle.stop()
-    assert not handle.thread.is_alive()
+    assert not any(thread.is_alive() for thread in handle.threads)
     house.database.dispatch = None
-
-
-def test_finding_due_tasks_takes_one_statement_however_many(house: Provisioning) -> None:
-    house.grant([house.account()], [house.user()], [house.configuration("one")])
-    few = _statements(house.database, lambda: engine.due(house.database))
-    accounts = [house.account() for _ in range(5)]
-    house.grant(accounts, [house.user() for _ in range(6)], [house.configuration("two")])
-    many = _statements(house.database, lambda: engine.due(house.database))
-    assert few == many
-    assert house.rows(select(func.count()).select_from(Task).where(Task.status == TaskStatus.QUEUED)) == [31]
-
-
-def _statements(database: Database, action: Any) -> int:
-    seen: list[str] = []
-
-    def note(*args: Any) -> None:
-        seen.append(args[2])
-
-    event.listen(database.engine, "before_cursor_execute", note)
-    try:
-        action()
-    finally:
-        event.remove(database.engine, "before_cursor_execute", note)
-    return len(seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from itertools import product
 
@@ -111,7 +112,7 @@ def test_the_embedded_worker_does_it(log: Database, settings: Settings, monkeypa
     for _ in range(200):
         if days_left(log) == list(range(30)):
             break
-        handle.wake.wait(0.05)
+        time.sleep(0.05)
     handle.stop()
     log.dispatch = None
     assert days_left(log) == list(range(30))

@@ -26,7 +26,7 @@ from portal.core.organization.members import remove_members
 from portal.core.organization.models import Account, Organization
 from portal.migrations import upgrade
 from portal.settings import Settings
-from portal.worker import engine
+from portal.worker import visits
 from saml.metadata import parse_identity_provider
 from tests.support.make import Make
 from tests.support.migrations import downgrade
@@ -194,10 +194,9 @@ def test_killed_at_any_moment_it_comes_out_right(house: RollOver, performed: boo
     [old] = house.published()
     house.introduce()
     [task_id, _other] = house.rows(select(Task.id).where(Task.type == TaskType.UPDATE_PROVIDER))
-    run = engine.claim(task_id, house.database, house.settings)
-    assert run is not None
+    run = house.enter(task_id)
     if performed:
-        engine.perform(run, house.database, house.settings)
+        visits.perform(run, house.database, house.settings)
     house.work()
     assert house.spread() == Spread(done=1, waiting=1, failed=0)
     with clock.shifted(LATER):
@@ -210,12 +209,11 @@ def test_a_task_that_has_read_the_old_state_is_followed_by_one_that_reads_the_ne
     [old] = house.published()
     house.introduce()
     tasks = house.rows(select(Task.id).where(Task.type == TaskType.UPDATE_PROVIDER))
-    runs = [engine.claim(task_id, house.database, house.settings) for task_id in tasks]
+    runs = [house.enter(task_id) for task_id in tasks]
     assert house.step(roll_over.give_up) == 2
     for run in runs:
-        assert run is not None
-        engine.perform(run, house.database, house.settings)
-        engine.finish(run, house.database)
+        visits.perform(run, house.database, house.settings)
+        visits.go_on(run, house.database, house.settings, last=True)
     assert house.held(house.first) == [old, NEW[1]]
     assert house.spread() == Spread(done=0, waiting=2, failed=0)
     house.work()
@@ -236,11 +234,10 @@ def test_a_deployment_under_way_holds_the_switch_up(house: RollOver) -> None:
     """It read the certificates before the new one was there; nobody but the list of accounts knows of it."""
     house.synchronize([house.bare], [house.user("carol")])
     [task_id] = house.rows(select(Task.id).where(Task.account_uin == house.bare.uin))
-    run = engine.claim(task_id, house.database, house.settings)
-    assert run is not None
+    run = house.enter(task_id)
     assert house.introduce() == 3
-    engine.perform(run, house.database, house.settings)
-    engine.finish(run, house.database)
+    visits.perform(run, house.database, house.settings)
+    visits.go_on(run, house.database, house.settings, last=True)
     assert len(house.held(house.bare)) == 1
     with pytest.raises(Conflict, match="still on its way to 3 of 3"):
         house.step(roll_over.switch)

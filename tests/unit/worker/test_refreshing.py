@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -284,7 +285,7 @@ def test_the_embedded_worker_does_it(
     for _ in range(200):
         if row_of(make, space).refresh_error:
             break
-        handle.wake.wait(0.05)
+        time.sleep(0.05)
     handle.stop()
     database.dispatch = None
     assert "port" in row_of(make, space).refresh_error

@@ -38,7 +38,7 @@ from portal.core.access.queries.syncs import (
     syncs_page,
     users_of_sync,
 )
-from portal.core.access.queries.tasks import batch, counts, tasks_page
+from portal.core.access.queries.tasks import batch, by_status, counts, longest_wait, tasks_page
 
 __all__ = [
     "authorization_rows",
@@ -47,6 +47,7 @@ __all__ = [
     "authorizations_of_group",
     "authorizations_of_user",
     "batch",
+    "by_status",
     "change_by_moving",
     "configurations_page",
     "count_failed_events",
@@ -62,6 +63,7 @@ __all__ = [
     "failed_events",
     "granted_in",
     "granting_departments",
+    "longest_wait",
     "lost_by_leaving",
     "missing",
     "outdated_deployments",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from portal.core import clock
 from portal.core.access.models import (
+    CANCELABLE,
     Authorization,
     BatchUser,
     Configuration,
@@ -25,7 +29,8 @@ from portal.core.access.rows import (
 from portal.core.paging import Page, Search, paginate
 from portal.core.space.models import Space
 
-_STATUSES = (TaskStatus.QUEUED, TaskStatus.RUNNING, TaskStatus.SUCCESS, TaskStatus.FAILED)
+_STATUSES = (TaskStatus.QUEUED, TaskStatus.RUNNING, TaskStatus.SUCCESS, TaskStatus.FAILED, TaskStatus.CANCELED)
+_RECENTLY = timedelta(minutes=1)
 _TASK_FILTERS: dict[str, InstrumentedAttribute[Any]] = {
     "status": Task.status,
     "type": Task.type,
@@ -58,11 +63,35 @@ def tasks_page(session: Session, space: Space, search: Search) -> Page[Task]:
 
 def batch(session: Session, space: Space, batch_id: str) -> Batch:
     """Progress, in one statement. A batch that does not exist has a total of 0."""
-    numbers = [sum_if(Task.status == status) for status in _STATUSES]
+    now = clock.now()
+    numbers: list[Any] = [sum_if(Task.status == status) for status in _STATUSES]
+    unbegun = and_(Task.status == TaskStatus.QUEUED, Task.attempts == 0, Task.type.in_(CANCELABLE))
+    numbers += [
+        sum_if(unbegun),
+        sum_if(and_(Task.status == TaskStatus.FAILED, Task.attempts > 0)),
+        sum_if(and_(Task.ended_at > now - _RECENTLY, Task.attempts > 0)),
+    ]
+    moments: list[Any] = [func.min(Task.created_at), func.min(Task.started_at), func.max(Task.ended_at)]
     row: Any = session.execute(
-        select(func.count(), *numbers).where(Task.space_id == space.id, Task.batch_id == batch_id)
+        select(func.count(), *numbers, func.coalesce(func.min(Task.actor_name), ""), *moments).where(
+            Task.space_id == space.id, Task.batch_id == batch_id
+        )
     ).one()
-    return Batch(batch_id, *row)
+    values: list[Any] = [batch_id, *row, now]
+    return Batch(*values)
+
+
+def by_status(session: Session) -> Iterator[tuple[TaskStatus, int]]:
+    """Of the whole installation, for monitoring."""
+    found: dict[str, int] = dict(session.execute(select(Task.status, func.count()).group_by(Task.status)).all())
+    return ((status, found.get(status, 0)) for status in TaskStatus)
+
+
+def longest_wait(session: Session) -> timedelta:
+    """How long the oldest task waits that may run now."""
+    now = clock.now()
+    oldest = select(func.min(Task.not_before)).where(Task.status == TaskStatus.QUEUED, Task.not_before <= now)
+    return now - (session.scalar(oldest) or now)
 
 
 def counts(session: Session, space: Space) -> Counts:
