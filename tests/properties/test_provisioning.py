@@ -27,7 +27,7 @@ from sqlalchemy import update
 from portal.clouds import connector_for
 from portal.clouds.connector import RoleSpec
 from portal.core import clock
-from portal.core.access import configurations
+from portal.core.access import canceling, configurations, tasks
 from portal.core.access.models import (
     Authorization,
     AuthorizationStatus,
@@ -38,6 +38,7 @@ from portal.core.access.models import (
     Task,
     TaskStatus,
     TaskType,
+    UserSync,
 )
 from portal.core.actor import SYSTEM
 from portal.core.cam.users import create_cam_user
@@ -114,9 +115,8 @@ class ProvisioningMachine(RuleBasedStateMachine):
             self.check_accounts()
             found = violations(self.database, self.house.space.id, "http://localhost", excused=False)
             assert not found, "\n".join(found)
-            held = {(row.user_id or row.group_id, row.account_uin, row.configuration_id) for row in self.held()}
-            assert held == self.wanted
-            assert {(row.user_id or row.group_id, row.account_uin) for row in self.syncs()} == self.synced
+            assert {self.triple(row) for row in self.held()} == self.wanted
+            assert {self.pair(row) for row in self.syncs()} == self.synced
         finally:
             self.time.close()
 
@@ -131,10 +131,17 @@ class ProvisioningMachine(RuleBasedStateMachine):
                     with suppress(Error):
                         self.house.retry(task)
         self.run_all()
+        for row in self.syncs():  # canceled before it was begun again: nothing is left but to delete it
+            if row.status == SyncStatus.FAILED and not self.has_failed(row):
+                self.house.end_sync(row)
+                self.synced.discard(self.pair(row))
         broken = [row for row in self.deployments() if row.status == DeploymentStatus.FAILED]
         if broken:
             self.house.redeploy(*broken)
-            self.run_all()
+        self.run_all()
+
+    def has_failed(self, sync: UserSync) -> bool:
+        return any(task.sync_id == sync.id for task in self.tasks(TaskStatus.FAILED))
 
     def run_all(self) -> None:
         for _ in range(20):
@@ -159,6 +166,12 @@ class ProvisioningMachine(RuleBasedStateMachine):
     def syncs(self) -> list[Any]:
         return self.mine(self.house.syncs())
 
+    def triple(self, row: Authorization) -> tuple[str, int, str]:
+        return (row.user_id or row.group_id or "", row.account_uin, row.configuration_id)
+
+    def pair(self, row: UserSync) -> tuple[str, int]:
+        return (row.user_id or row.group_id or "", row.account_uin)
+
     def principals(self, numbers: set[int]) -> list[Any]:
         everybody = [*self.people, *self.teams]
         return [everybody[number] for number in sorted({number % len(everybody) for number in numbers})]
@@ -181,7 +194,7 @@ class ProvisioningMachine(RuleBasedStateMachine):
     def revoke(self, number: int, undeploys: bool) -> None:
         row = self.pick(self.held(), number)
         self.house.revoke(row, undeploy_last=undeploys)
-        self.wanted.discard((row.user_id or row.group_id, row.account_uin, row.configuration_id))
+        self.wanted.discard(self.triple(row))
 
     @rule(number=one, name=st.sampled_from(POLICIES))
     def change_policies(self, number: int, name: str) -> None:
@@ -235,7 +248,7 @@ class ProvisioningMachine(RuleBasedStateMachine):
     def end_sync(self, number: int) -> None:
         row = self.pick([row for row in self.syncs() if row.status != SyncStatus.DELETING], number)
         self.house.end_sync(row)
-        self.synced.discard((row.user_id or row.group_id, row.account_uin))
+        self.synced.discard(self.pair(row))
 
     @rule(number=one, who=some, joins=st.booleans())
     def move(self, number: int, who: set[int], joins: bool) -> None:
@@ -308,13 +321,31 @@ class ProvisioningMachine(RuleBasedStateMachine):
             connector = connector_for(self.database, account, base_url="http://localhost")
             assert connector.describe(managed_by=other) == before
 
+    @precondition(lambda self: self.tasks(TaskStatus.QUEUED))
+    @rule(number=one)
+    def cancel(self, number: int) -> None:
+        """Taken back is what it wanted: what is wanted now is what the rows say of the same holder."""
+        task = self.pick(self.tasks(TaskStatus.QUEUED), number)
+        try:
+            with self.database.transaction() as session:
+                found = tasks.get_task(session, self.house.space, task.id)
+                canceling.cancel(session, SYSTEM, space=self.house.space, task=found)
+        except Error:
+            return
+        triple = (task.principal_id or "", task.account_uin, task.configuration_id or "")
+        opened = {self.triple(row) for row in self.held() if row.status != AuthorizationStatus.REMOVING}
+        self.wanted = self.wanted - {triple} | {triple} & opened
+        pair = triple[:2]
+        covered = {self.pair(row) for row in self.syncs() if row.status != SyncStatus.DELETING}
+        self.synced = self.synced - {pair} | {pair} & covered
+
     @invariant()
     def who_was_revoked_is_not_let_in(self) -> None:
         if not hasattr(self, "wanted"):
             return
         for row in self.held():
             if row.status == AuthorizationStatus.ACTIVE:
-                assert (row.user_id or row.group_id, row.account_uin, row.configuration_id) in self.wanted
+                assert self.triple(row) in self.wanted
 
 
 @pytest.fixture(scope="module")
