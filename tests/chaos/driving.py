@@ -74,7 +74,7 @@ class Driver:
         chosen = self._some([one.id for one in self._rows(select(Deployment))], 1, 6)
         if chosen:
             page = f"/console/deployments/redeploy?{query(deployment=chosen)}"
-            self.company.submit(page, tasks=len(chosen), deployment=chosen)
+            self.company.submit(page, tasks=0, deployment=chosen)  # one may have been undeployed since we looked
 
     def undeploy(self) -> None:
         for one in self._some(self._rows(select(Deployment)), 1, 1):

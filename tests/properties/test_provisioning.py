@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -377,7 +377,7 @@ def test_whatever_breaks_off_accounts_come_to_what_is_wanted(shared_database: Da
             settings=settings(
                 max_examples=examples,
                 stateful_step_count=30,
-                phases=[Phase.explicit, Phase.generate],
+                print_blob=True,
                 deadline=None,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
             ),
