@@ -124,7 +124,10 @@ class Chaos:
 def run(stack: Stack, *, seed: int, rounds: int, kills: int, told: Callable[[str], None] = print) -> Summary:
     random = Random(seed)
     chaos = Chaos(stack, random)
-    for number in range(rounds):
-        chaos.round(kills)
-        told(f"round {number + 1}: {chaos.summary}")
+    try:
+        for number in range(rounds):
+            chaos.round(kills)
+            told(f"round {number + 1}: {chaos.summary}")
+    finally:
+        chaos.company.database.dispose()
     return chaos.summary
