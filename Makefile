@@ -39,6 +39,9 @@ $(VENV)/.bench: requirements-bench.lock $(VENV)/.ready
 bench: $(VENV)/.bench  ## benchmarks, as ratios to a floor (and to the peers) measured in the same run
 	$(BIN)/python -m pytest tests/benchmarks -m benchmark -q -s
 
+chaos: setup  ## kill processes, broker and database under load; ROUNDS=20 in each shape, KILLS=5 in each round, SEED=any
+	$(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),20) --kills $(or $(KILLS),5) $(if $(SEED),--seed $(SEED))
+
 lock:  ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-annotate -q -o requirements-dev.lock
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate -q -c requirements-dev.lock -o requirements.lock
@@ -47,4 +50,4 @@ lock:  ## renew the lock files from pyproject.toml (needs uv)
 clean:  ## remove the virtual environment and the local data
 	rm -rf $(VENV) var
 
-.PHONY: help setup run test check format bench lock clean
+.PHONY: help setup run test check format bench chaos lock clean

@@ -33,6 +33,7 @@ def make_celery(settings: Settings) -> Celery:
         task_default_queue="portal",
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
+        worker_enable_remote_control=False,  # its queue shuts a second worker on the same machine out of RabbitMQ
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={"socket_timeout": 10, "socket_connect_timeout": 5},

@@ -6,8 +6,9 @@ joined and left again, or whom another synchronization still wants, comes out ri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Select, delete, exists, or_, select
@@ -21,6 +22,7 @@ from portal.core.access.models import (
     SyncedUser,
     SyncStatus,
     Task,
+    TaskStatus,
     TaskType,
     UserSync,
 )
@@ -44,12 +46,50 @@ from portal.worker.kinds import (
     record,
 )
 
+_ASKED_AGAIN = timedelta(seconds=1)
+"""A task that is to run this much later than it was made was run again by somebody after it failed."""
+
 
 @dataclass(frozen=True)
 class Wanted:
     user_id: str
     user_name: str
     remark: str
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """CAM users that a run made which broke off before it could say so, and whom nobody wants (under that name) now.
+
+    `known` are the names that are accounted for; None where no run is known to have broken off. They go as
+    `deletion_strategy` says, like those that are accounted for.
+    """
+
+    known: frozenset[str] | None
+    deletion_strategy: DeletionStrategy
+    space_id: str
+
+    def clear(self, connector: Connector, keep: Keep, made: Iterable[str] = ()) -> list[str]:
+        """Why one of them could not be taken out."""
+        failed: list[str] = []
+        if self.known is None:
+            return failed
+        keep()
+        for name in sorted({*connector.describe(managed_by=self.space_id).users} - self.known - {*made}):
+            keep()
+            try:
+                self.take_out(connector, name)
+            except Unavailable:
+                raise
+            except Error as error:
+                failed.append(f"{name}: {error.message}")
+        return failed
+
+    def take_out(self, connector: Connector, name: str) -> None:
+        if self.deletion_strategy == DeletionStrategy.DELETE:
+            connector.remove_user(name, managed_by=self.space_id)
+        else:
+            connector.release_user(name, managed_by=self.space_id)
 
 
 @dataclass
@@ -60,16 +100,18 @@ class Add:
     users: Sequence[Wanted]
     duplication_strategy: DuplicationStrategy
     sync_id: str | None
+    leftovers: Leftovers
     made: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
     @property
     def calls(self) -> bool:
-        return bool(self.users)
+        return bool(self.users) or self.leftovers.known is not None
 
     def perform(self, connector: Connector, keep: Keep) -> None:
         keep()
-        self.provider.ensure(connector)
+        if self.users:
+            self.provider.ensure(connector)
         for user in self.users:
             keep()
             try:
@@ -83,6 +125,7 @@ class Add:
                 raise
             except Error as error:
                 self.failed.append(f"{user.user_name}: {error.message}")
+        self.failed += self.leftovers.clear(connector, keep, self.made.values())
 
     def record(self, session: Session, task: Task) -> str:
         if self.users:
@@ -110,8 +153,7 @@ class Remove:
     """`ends_sync` is the synchronization that goes when all its users are gone."""
 
     users: Sequence[tuple[str, str]]
-    deletion_strategy: DeletionStrategy
-    space_id: str
+    leftovers: Leftovers
     provider_name: str | None
     ends_sync: str | None = None
     gone: list[str] = field(default_factory=list)
@@ -119,24 +161,22 @@ class Remove:
 
     @property
     def calls(self) -> bool:
-        return bool(self.users or self.provider_name)
+        return bool(self.users or self.provider_name) or self.leftovers.known is not None
 
     def perform(self, connector: Connector, keep: Keep) -> None:
         for user_id, cam_user_name in self.users:
             keep()
             try:
-                if self.deletion_strategy == DeletionStrategy.DELETE:
-                    connector.remove_user(cam_user_name, managed_by=self.space_id)
-                else:
-                    connector.release_user(cam_user_name, managed_by=self.space_id)
+                self.leftovers.take_out(connector, cam_user_name)
                 self.gone.append(user_id)
             except Unavailable:
                 raise
             except Error as error:
                 self.failed.append(f"{cam_user_name}: {error.message}")
+        self.failed += self.leftovers.clear(connector, keep)
         if self.provider_name and not self.failed:
             keep()
-            connector.remove_identity_provider(self.provider_name, managed_by=self.space_id)
+            connector.remove_identity_provider(self.provider_name, managed_by=self.leftovers.space_id)
 
     def record(self, session: Session, task: Task) -> str:
         names = dict(self.users)
@@ -145,7 +185,8 @@ class Remove:
                 delete(SyncedUser).where(SyncedUser.account_uin == task.account_uin, SyncedUser.user_id.in_(chunk))
             )
         for user_id in self.gone:
-            details = {"cam_user": names[user_id], "deletion": self.deletion_strategy, "user_sync": task.sync_id}
+            deletion = self.leftovers.deletion_strategy
+            details = {"cam_user": names[user_id], "deletion": deletion, "user_sync": task.sync_id}
             record(session, task, "user_sync.removed", target=("user", user_id, names[user_id]), details=details)
         if self.provider_name and not self.failed:
             forget_provider(session, task)
@@ -174,7 +215,7 @@ def plan_delete(session: Session, task: Task, *, base_url: str) -> Work:
     """The users of the synchronization whom no other one wants in the account."""
     sync = session.get(UserSync, task.sync_id) if task.sync_id else None
     if sync is None:
-        return Remove([], DeletionStrategy.KEEP, task.space_id, None)
+        return Remove([], Leftovers(None, DeletionStrategy.KEEP, task.space_id), None)
     ids = select(User.id).where(*_people(sync))
     return _remove(session, task, SyncedUser.user_id.in_(ids), sync.deletion_strategy, ends_sync=sync.id)
 
@@ -211,7 +252,9 @@ def _add(session: Session, task: Task, sync: UserSync | None, people: list[Any],
     if users:
         expect_provider(session, task)
     strategy = DuplicationStrategy(sync.duplication_strategy) if sync else DuplicationStrategy.KEEP_BOTH
-    return Add(provider_of(session, space, base_url=base_url), users, strategy, sync.id if sync else None)
+    leftovers = _leftovers(session, task, sync.deletion_strategy if sync else DeletionStrategy.KEEP)
+    provider = provider_of(session, space, base_url=base_url)
+    return Add(provider, users, strategy, sync.id if sync else None, leftovers)
 
 
 def _remove(session: Session, task: Task, which: Any, strategy: str, *, ends_sync: str | None = None) -> Work:
@@ -235,7 +278,19 @@ def _remove(session: Session, task: Task, which: Any, strategy: str, *, ends_syn
     ]
     last = is_last(session, task, users=frozenset(user_id for user_id, _ in users))
     space = session.get_one(Space, task.space_id)
-    return Remove(users, DeletionStrategy(strategy), task.space_id, space.provider_name if last else None, ends_sync)
+    return Remove(users, _leftovers(session, task, strategy), space.provider_name if last else None, ends_sync)
+
+
+def _leftovers(session: Session, task: Task, strategy: str) -> Leftovers:
+    """Looked for only where a run broke off: this one's before, or one of a task that failed in this account."""
+    here = (Task.account_uin == task.account_uin, Task.space_id == task.space_id, Task.type.in_(KINDS))
+    failed = select(Task.id).where(*here, Task.status == TaskStatus.FAILED, Task.attempts > 0).limit(1)
+    ran_before = task.attempts > 0 or task.not_before > task.created_at + _ASKED_AGAIN
+    known = None
+    if ran_before or session.scalar(failed) is not None:
+        mine = (SyncedUser.account_uin == task.account_uin, SyncedUser.space_id == task.space_id)
+        known = frozenset(session.scalars(select(SyncedUser.cam_user_name).where(*mine)))
+    return Leftovers(known, DeletionStrategy(strategy), task.space_id)
 
 
 def _people(sync: UserSync) -> list[Any]:
