@@ -233,7 +233,9 @@ def test_triples_and_deployments_a_second(url: str, tmp_path: Path, capsys: pyte
             with bench.database.transaction() as session:
                 accounts = [account.uin for account in bench.accounts(ACCOUNTS)]
                 batches = [
-                    deployments.deploy(session, SYSTEM, space=bench.house.space, configuration=role, accounts=accounts)
+                    deployments.deploy(
+                        session, SYSTEM, space=bench.house.space, configurations=[role.id], accounts=accounts
+                    )
                     for role in roles
                 ]
             begin = time.perf_counter()
