@@ -57,8 +57,13 @@ class Scene:
 
 
 @pytest.fixture
-def scene(browser: Browser, make: Make) -> Scene:
-    return Scene(make, admin.sign_in(browser, make).organization)
+def signed_in(browser: Browser, make: Make) -> admin.Admin:
+    return admin.sign_in(browser, make)
+
+
+@pytest.fixture
+def scene(make: Make, signed_in: admin.Admin) -> Scene:
+    return Scene(make, signed_in.organization)
 
 
 @pytest.fixture
@@ -152,9 +157,11 @@ def test_scp_2_only_an_unbound_policy_is_deleted(browser: Browser, on: Scene) ->
     assert "Service control policy no-cvm deleted." in browser.text
 
 
-def test_scp_3_bind_from_the_tree_and_the_searched_member_list(browser: Browser, on: Scene) -> None:
+def test_scp_3_bind_from_the_tree_and_the_searched_member_list(
+    browser: Browser, on: Scene, make: Make, signed_in: admin.Admin
+) -> None:
     made = on.policy()
-    uins = [on.member(f"member-{number:02}") for number in range(22)]
+    uins = [make.account(signed_in.space, f"member-{number:02}").uin for number in range(22)]
     browser.open(f"{URL}/{made.id}/bindings")
     assert "Not bound to any node" in browser.text
     browser.click("Bind")
