@@ -243,7 +243,7 @@ def test_scp_3_policies_are_bound_from_the_department(browser: Browser, on: Scen
 
 def test_scp_4_the_admin_account_says_that_it_is_exempt(browser: Browser, on: Scene) -> None:
     browser.open(f"/console/organization/members/{on.organization.admin_uin}/policies")
-    assert "service control policies do not bound it" in browser.text
+    assert "service control policies do not limit it" in browser.text
 
 
 def test_a_reader_sees_everything_and_changes_nothing(browser: Browser, make: Make) -> None:

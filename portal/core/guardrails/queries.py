@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Select, String, cast, func, literal, or_, select, union_all
 from sqlalchemy.orm import Session
 
+from portal.core.access.picking import chunks
 from portal.core.errors import NotFound
 from portal.core.guardrails.levels import Kind, Node
 from portal.core.guardrails.models import PolicyBinding, ServiceControlPolicy
@@ -105,13 +106,14 @@ def bindings_page(session: Session, policy: ServiceControlPolicy, search: Search
 
 def bindings_of(session: Session, policy: ServiceControlPolicy, nodes: Sequence[Node]) -> list[BindingRow]:
     """Those of these nodes, by name. Raises NotFound when one of them does not have the policy."""
-    rows = _bindings(policy)
+    rows, wanted = _bindings(policy), set(nodes)
     found = rows.selected_columns
-    which = [(found.kind == kind) & (found.id == number) for kind, number in nodes]
-    result = session.execute(rows.where(or_(*which)).order_by(found.name_key)).all() if which else []
-    if len(result) != len(set(nodes)):
+    result: list[Any] = []
+    for chunk in chunks({number for _kind, number in nodes}):
+        result += [row for row in session.execute(rows.where(found.id.in_(chunk))) if (row.kind, row.id) in wanted]
+    if len(result) != len(wanted):
         raise NotFound(f"{policy.name} is not bound to all of these (any more). Reload the page.")
-    return [_binding(row) for row in result]
+    return [_binding(row) for row in sorted(result, key=lambda row: str(row.name_key))]
 
 
 def bound_to(session: Session, policy: ServiceControlPolicy, uins: Sequence[int]) -> set[Node]:
