@@ -121,6 +121,31 @@ def test_the_list_is_searched_sorted_filtered_and_paged(browser: Browser, on: Sc
     assert "No policy matches" in browser.text
 
 
+def test_bindings_and_levels_cost_the_same_however_many(
+    browser: Browser, on: Scene, make: Make, signed_in: admin.Admin, database: Database
+) -> None:
+    made = on.policy(accounts=(on.shop,))
+    pages = (f"{URL}/{made.id}/bindings", f"{URL}/{made.id}/bind", f"/console/organization/members/{on.shop}/policies")
+    few = cost(browser, database, pages)
+    for number in range(15):
+        on.policy(f"policy-{number}", accounts=(on.shop,) if number < 8 else ())
+    uins = [make.account(signed_in.space).uin for _number in range(15)]
+    with make.transaction() as session:
+        organization = session.get_one(Organization, on.organization.id)
+        policy = session.get_one(ServiceControlPolicy, made.id)
+        bindings.bind(session, SYSTEM, organization=organization, policy=policy, accounts=uins)
+    assert cost(browser, database, pages) == few
+
+
+def cost(browser: Browser, database: Database, pages: tuple[str, ...]) -> list[int]:
+    found = []
+    for page in pages:
+        with statements(database) as seen:
+            browser.open(page)
+        found.append(len(seen))
+    return found
+
+
 def test_scp_2_details_show_basic_information_syntax_and_bindings(browser: Browser, on: Scene) -> None:
     on.policy(accounts=(on.shop,))
     browser.open(URL).click("no-cvm")
