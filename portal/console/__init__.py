@@ -41,6 +41,8 @@ AREAS = (
     "grant_users",
     "syncs",
     "tasks",
+    "explorer",
+    "what_if",
     "audit",
 )
 

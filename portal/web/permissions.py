@@ -66,6 +66,7 @@ class Permission(enum.StrEnum):
     LIST_AUTHORIZATIONS = "organization:ListRoleAssignments"
     CREATE_AUTHORIZATION = "organization:CreateRoleAssignment"
     DELETE_AUTHORIZATION = "organization:DeleteRoleAssignment"
+    EXPLORE = "organization:ExplorePermissions"
     LIST_TASKS = "organization:ListTasks"
     RETRY_TASK = "organization:RetryTask"
     LIST_SYNCS = "organization:ListUserSyncProvisionings"

@@ -29,6 +29,7 @@ __all__ = [
     "PolicyError",
     "Statement",
     "TrustPolicy",
+    "names_accounts",
     "parse",
     "parse_trust",
 ]
@@ -129,6 +130,17 @@ def parse(document: str | Mapping[str, Any], *, principal: bool = False) -> Poli
         except PolicyError as fault:
             raise PolicyError(number, fault.element, fault.rule, fault.code) from None
     return Policy(tuple(read))
+
+
+def names_accounts(policy: Policy) -> bool:
+    """Whether it may decide differently for two accounts: by a resource's account, a variable or a condition."""
+    return any(
+        statement.condition
+        or any(
+            resource.account not in (None, "*") or resource.name.has_variables for resource in statement.resources or ()
+        )
+        for statement in policy.statements
+    )
 
 
 def parse_trust(document: str | Mapping[str, Any]) -> TrustPolicy:

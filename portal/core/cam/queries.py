@@ -67,6 +67,13 @@ def grants_of_role(session: Session, role: CamRole) -> tuple[Grant, ...]:
     return found.get(role.id, ())
 
 
+def grants_of_roles(session: Session, account_uin: int, names: Iterable[str]) -> dict[str, tuple[Grant, ...]]:
+    """By name, for those of the account's roles that hold any, in one statement."""
+    held = and_(CamAttachment.holder_type == HolderType.ROLE, CamAttachment.holder_id == CamRole.id)
+    holders = select(CamRole.name, *_HELD).select_from(CamRole).join(CamAttachment, held)
+    return _grants(session, holders.where(CamRole.account_uin == account_uin, CamRole.name.in_(list(names))))
+
+
 def policies_of_user(session: Session, cam_user: CamUser) -> tuple[NamedPolicy, ...]:
     """What decides for this user (CAM-3): its own policies and those of its groups."""
     return named(grants_of_user(session, cam_user))
@@ -155,7 +162,7 @@ def _holds(column: SQLColumnExpression[str], text: str) -> ColumnElement[bool]:
     return column.ilike(contains(text), escape="\\")
 
 
-def _grants(session: Session, holders: Select[*tuple[Any, ...]]) -> dict[int, tuple[Grant, ...]]:
+def _grants(session: Session, holders: Select[*tuple[Any, ...]]) -> dict[Any, tuple[Grant, ...]]:
     """`holders` selects who holds an attachment, and _HELD. A policy that no longer exists grants nothing."""
     in_group = and_(CamAttachment.holder_type == HolderType.GROUP, CamGroup.id == CamAttachment.holder_id)
     custom_policy = and_(
@@ -168,7 +175,7 @@ def _grants(session: Session, holders: Select[*tuple[Any, ...]]) -> dict[int, tu
         .outerjoin(CamPolicy, custom_policy)
         .order_by(CamAttachment.policy_name, CamGroup.name)
     )
-    found: dict[int, dict[tuple[str, str], Grant]] = {}
+    found: dict[Any, dict[tuple[str, str], Grant]] = {}
     for holder, name, policy_type, group, custom in rows:
         grant = _custom(custom) if custom else _preset(name) if policy_type == "System" else None
         if grant is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from portal.core.cam.decision import NamedPolicy
 from portal.core.cam.policy import Policy, parse
 from portal.core.guardrails.models import PolicyBinding, PolicyType, ServiceControlPolicy
-from portal.core.organization.models import Department, Member, Organization
+from portal.core.organization import queries
+from portal.core.organization.models import Member, Organization
 
 Kind = Literal["account", "department"]
 Node = tuple[Kind, int]
@@ -39,57 +40,28 @@ def levels_of_accounts(session: Session, uins: Sequence[int]) -> dict[int, tuple
 
     So many statements, however many accounts: `uins` is at most some hundreds (an IN list).
     """
-    chains = _chains(session, uins)
-    if not chains:
+    restricted = (Organization.scp_enabled.is_(True), Organization.admin_uin != Member.account_uin)
+    paths = queries.paths(session, uins, *restricted)
+    if not paths:
         return {}
-    nodes = {node for chain in chains.values() for node, _name in chain}
-    bound = _bound(session, nodes)
+    chains: dict[int, list[tuple[Node, str]]] = {
+        uin: [(("account", uin), path.account_name), *((("department", id_), name) for id_, name in path.departments)]
+        for uin, path in paths.items()
+    }
+    bound = _bound(session, {node for chain in chains.values() for node, _name in chain})
     return {
         uin: tuple(Level(node[0], node[1], name, bound.get(node, ())) for node, name in chain)
         for uin, chain in chains.items()
     }
 
 
-def _chains(session: Session, uins: Sequence[int]) -> dict[int, list[tuple[Node, str]]]:
-    start = (
-        select(Member.account_uin, Member.name.label("account_name"), Member.department_id.label("department_id"))
-        .join(Organization, Organization.id == Member.organization_id)
-        .where(
-            Member.account_uin.in_(uins),
-            Organization.scp_enabled.is_(True),
-            Organization.admin_uin != Member.account_uin,
-        )
-        .cte("path", recursive=True)
+def nodes_of(session: Session, policy: ServiceControlPolicy) -> frozenset[Node]:
+    """Where the policy is bound."""
+    bound = select(PolicyBinding.department_id, PolicyBinding.account_uin).where(PolicyBinding.policy_id == policy.id)
+    return frozenset(
+        ("account", uin) if uin is not None else ("department", department_id or 0)
+        for department_id, uin in session.execute(bound)
     )
-    above = (
-        select(start.c.account_uin, start.c.account_name, Department.parent_id)
-        .join(Department, Department.id == start.c.department_id)
-        .where(Department.parent_id.is_not(None))
-    )
-    path = start.union_all(above)
-    rows = session.execute(
-        select(path.c.account_uin, path.c.account_name, Department.id, Department.name, Department.parent_id).join(
-            Department, Department.id == path.c.department_id
-        )
-    ).all()
-    found: dict[int, dict[int | None, tuple[int, str]]] = {}
-    names: dict[int, str] = {}
-    for uin, account_name, department_id, name, parent_id in rows:
-        found.setdefault(uin, {})[department_id] = (parent_id, name)
-        names[uin] = account_name
-    return {uin: [(("account", uin), names[uin]), *_upwards(parents)] for uin, parents in found.items()}
-
-
-def _upwards(parents: Mapping[int | None, tuple[int, str]]) -> list[tuple[Node, str]]:
-    """Departments from the one that nobody here has as parent up to Root."""
-    above = {parent for parent, _name in parents.values()}
-    at: int | None = next(key for key in parents if key not in above)
-    chain: list[tuple[Node, str]] = []
-    while at is not None:
-        parent, name = parents[at]
-        chain.append((("department", at), name))
-        at = parent
-    return chain
 
 
 def _bound(session: Session, nodes: Iterable[Node]) -> dict[Node, tuple[NamedPolicy, ...]]:

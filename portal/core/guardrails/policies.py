@@ -36,6 +36,12 @@ def get_policy(session: Session, organization: Organization, policy_id: str) -> 
     return found
 
 
+def policies_of(session: Session, organization: Organization) -> list[ServiceControlPolicy]:
+    """All of them by name, to choose from; their number is limited."""
+    mine = ServiceControlPolicy.organization_id == organization.id
+    return list(session.scalars(select(ServiceControlPolicy).where(mine).order_by(ServiceControlPolicy.name_key)))
+
+
 def enable(session: Session, actor: Actor, *, organization: Organization) -> int:
     """Bind FullQcloudAccess to every department and member; returns to how many. Raises Conflict when it is on."""
     _switch(session, organization, on=True)

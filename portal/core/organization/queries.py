@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CTE, Select, String, cast, func, or_, select
+from sqlalchemy import CTE, ColumnElement, Select, String, cast, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from portal.core.errors import NotFound
@@ -42,6 +42,14 @@ class MemberRow:
     payment_mode: str
     may_quit: bool
     joined_at: datetime
+
+
+@dataclass(frozen=True)
+class AccountPath:
+    """Where an account stands: (id, name) of its department, of the one above, ... up to Root."""
+
+    account_name: str
+    departments: tuple[tuple[int, str], ...]
 
 
 def tree(session: Session, organization: Organization) -> Node:
@@ -116,6 +124,43 @@ def path(session: Session, organization: Organization, department_id: int) -> li
     while (parent := steps[-1].parent_id) is not None:
         steps.append(found[parent])
     return steps[::-1]
+
+
+def paths(session: Session, uins: Sequence[int], *conditions: ColumnElement[bool]) -> dict[int, AccountPath]:
+    """By account, in one statement; `conditions` on Member and Organization leave accounts out."""
+    start = (
+        select(Member.account_uin, Member.name.label("account_name"), Member.department_id, literal(0).label("height"))
+        .join(Organization, Organization.id == Member.organization_id)
+        .where(Member.account_uin.in_(uins), *conditions)
+        .cte("path", recursive=True)
+    )
+    above = (
+        select(start.c.account_uin, start.c.account_name, Department.parent_id, start.c.height + 1)
+        .join(Department, Department.id == start.c.department_id)
+        .where(Department.parent_id.is_not(None))
+    )
+    path = start.union_all(above)
+    found: dict[int, AccountPath] = {}
+    for uin, account_name, department_id, name in session.execute(
+        select(path.c.account_uin, path.c.account_name, Department.id, Department.name)
+        .join(Department, Department.id == path.c.department_id)
+        .order_by(path.c.account_uin, path.c.height)
+    ):
+        below = found[uin].departments if uin in found else ()
+        found[uin] = AccountPath(account_name, (*below, (department_id, name)))
+    return found
+
+
+def accounts_below(
+    session: Session, organization_id: int, departments: Sequence[int], accounts: Sequence[int] = ()
+) -> list[tuple[int, str]]:
+    """(number, name) of the members in one of the departments or below, and of `accounts`, by name."""
+    start = select(Department.id).where(Department.id.in_(departments), Department.organization_id == organization_id)
+    below = start.cte(recursive=True)
+    below = below.union(select(Department.id).join(below, Department.parent_id == below.c.id))
+    wanted = or_(Member.department_id.in_(select(below.c.id)), Member.account_uin.in_(accounts))
+    members = select(Member.account_uin, Member.name).where(Member.organization_id == organization_id, wanted)
+    return [(uin, name) for uin, name in session.execute(members.order_by(Member.name_key))]
 
 
 def members_page(

@@ -59,16 +59,12 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_policy_bindings_department_id"), ["department_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_policy_bindings_organization_id"), ["organization_id"], unique=False)
 
-    with op.batch_alter_table("organizations", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("scp_enabled", sa.Boolean(), nullable=False, server_default=sa.false()))
-
-    with op.batch_alter_table("organizations", schema=None) as batch_op:
-        batch_op.alter_column("scp_enabled", existing_type=sa.Boolean(), server_default=None)
+    # not as a batch, which copies the table in SQLite: others refer to its rows
+    op.add_column("organizations", sa.Column("scp_enabled", sa.Boolean(), nullable=False, server_default=sa.false()))
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("organizations", schema=None) as batch_op:
-        batch_op.drop_column("scp_enabled")
+    op.drop_column("organizations", "scp_enabled")
 
     with op.batch_alter_table("policy_bindings", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_policy_bindings_organization_id"))
