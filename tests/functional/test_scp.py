@@ -189,8 +189,9 @@ def test_scp_3_bind_from_the_tree_and_the_searched_member_list(
     uins = [make.account(signed_in.space, f"member-{number:02}").uin for number in range(22)]
     browser.open(f"{URL}/{made.id}/bindings")
     assert "Not bound to any node" in browser.text
-    browser.click("Bind")
-    browser.submit("Bind", status=400)
+    browser.click("Bind").click("See first whose access would change")
+    assert browser.page.find("option", value=made.id, selected=True)
+    browser.open(f"{URL}/{made.id}/bind").submit("Bind", status=400)
     assert "Choose at least one department or member account." in browser.text
     browser.submit("Search", account_q="shop", department=[on.research.id], account=[uins[3]])
     assert "1 more selected, not in this view" in browser.text
