@@ -81,7 +81,8 @@ class Visit:
         """Raises Forbidden with the reason when the visitor's policies do not allow that."""
         decision = self.decide(action, resource)
         if not decision.allowed:
-            raise Forbidden(_("You may not do %(action)s here: %(reason)s.", action=action, reason=decision.reason))
+            message = _("You may not do %(action)s here: %(reason)s.", action=action, reason=decision.reason)
+            raise Forbidden(message, decision=decision)
 
     def render(self, template: str, **values: Any) -> str:
         return render_template(f"account/{template}.html", visit=self, **values)

@@ -89,7 +89,8 @@ def remove_permissions(uin: int, principal_id: str) -> Any:
     form, back = Form(), url_for("console.account", uin=uin)
     undeploy_last = "undeploy_last" in request.form
     if undeploy_last and not current_user.may(Permission.UNDEPLOY):
-        raise Forbidden(_("Your policies in the admin account do not allow %(action)s.", action=Permission.UNDEPLOY))
+        message = _("Your policies in the admin account do not allow %(action)s.", action=Permission.UNDEPLOY)
+        raise Forbidden(message, decision=current_user.decide(Permission.UNDEPLOY))
     chosen = [one.id for one in held if str(one.id) in many("authorization")]
     if form.validate_on_submit():
         if not chosen:

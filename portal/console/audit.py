@@ -31,6 +31,7 @@ SUBJECTS = (
     ("organization", _l("Organization")),
     ("department", _l("Departments")),
     ("member", _l("Member accounts")),
+    ("scp", _l("Service control policies")),
     ("account", _l("Sign-ons to accounts")),
     ("cam_user", _l("CAM users")),
     ("cam_role", _l("CAM roles")),

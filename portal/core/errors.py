@@ -5,6 +5,11 @@ The message is one plain sentence for the person who asked; it names the field a
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from portal.core.guardrails.access import AccessDecision
+
 
 class Error(Exception):
     status = 500
@@ -34,9 +39,13 @@ class Invalid(Error):
 
 
 class Forbidden(Error):
-    """The actor may not do this."""
+    """The actor may not do this; `decision` is how that came about, where policies decided."""
 
     status = 403
+
+    def __init__(self, message: str, *, field: str | None = None, decision: AccessDecision | None = None) -> None:
+        super().__init__(message, field=field)
+        self.decision = decision
 
 
 class LimitReached(Error):

@@ -18,6 +18,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
 from portal.core.errors import Error, Forbidden
+from portal.core.guardrails.access import AccessDecision
 from portal.web.transactions import refused
 
 log = structlog.get_logger()
@@ -97,11 +98,11 @@ def _answer(status: int, message: str, error: Exception) -> Any:
     for path, renderer in app_renderers().items():
         if request.path.startswith(path):
             return renderer(status, message, error)
-    return make_response(_page(status, message), status)
+    return make_response(_page(status, message, getattr(error, "decision", None)), status)
 
 
-def _page(status: int, message: str) -> str:
-    values = {"status": status, "message": message, "reference": g.get("request_id", "")}
+def _page(status: int, message: str, decision: AccessDecision | None) -> str:
+    values = {"status": status, "message": message, "decision": decision, "reference": g.get("request_id", "")}
     try:
         return render_template("layout/error.html", **values)
     except SQLAlchemyError:

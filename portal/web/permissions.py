@@ -90,6 +90,19 @@ class Permission(enum.StrEnum):
     DELETE_MEMBER = "organization:DeleteOrganizationMembers"
     CLOSE_ORGANIZATION = "organization:DeleteOrganization"
 
+    # service control policies
+    ENABLE_SCP = "organization:EnablePolicyType"
+    DISABLE_SCP = "organization:DisablePolicyType"
+    LIST_SCP = "organization:ListPolicies"
+    GET_SCP = "organization:DescribePolicy"
+    CREATE_SCP = "organization:CreatePolicy"
+    UPDATE_SCP = "organization:UpdatePolicy"
+    DELETE_SCP = "organization:DeletePolicy"
+    BIND_SCP = "organization:AttachPolicy"
+    UNBIND_SCP = "organization:DetachPolicy"
+    LIST_SCP_TARGETS = "organization:ListTargetsForPolicy"
+    LIST_SCP_OF_TARGET = "organization:ListPoliciesForTarget"
+
     # audit
     LOOK_UP_EVENTS = "organization:ListAuditEvents"
 
@@ -128,5 +141,6 @@ def setup_permissions(app: Flask) -> None:
         if not current_user.is_authenticated:
             return app.login_manager.unauthorized()  # type: ignore[attr-defined]
         if not current_user.may(permission):
-            raise Forbidden(f"Your policies in the admin account do not allow {permission}.")
+            decision = current_user.decide(permission) if ":" in permission else None
+            raise Forbidden(f"Your policies in the admin account do not allow {permission}.", decision=decision)
         return None

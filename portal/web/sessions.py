@@ -21,10 +21,10 @@ from sqlalchemy import select
 from portal.core import clock
 from portal.core.actor import Actor, Kind
 from portal.core.cam import queries as cam_queries
-from portal.core.cam.decision import decide
 from portal.core.cam.models import CamSession, CamUser
 from portal.core.directory.models import User
 from portal.core.federation.models import SignIn
+from portal.core.guardrails.access import AccessDecision, decide_access
 from portal.core.organization.models import Account, Member, Organization
 from portal.core.secrets import hash_token
 from portal.core.space.models import Space
@@ -81,15 +81,17 @@ class Administrator(_Principal):
     def may(self, permission: Permission) -> bool:
         if permission == Permission.ADMINISTRATOR:
             return True
-        if ":" not in permission:
-            return False
+        return ":" in permission and self.decide(permission).allowed
+
+    def decide(self, permission: Permission) -> AccessDecision:
+        """The admin account has no service control policies above it: its own policies decide."""
         asked = cam_queries.question(
             self.cam_user,
             permission.value,
             account_uin=self.cam_user.account_uin,
             address=request.remote_addr or "",
         )
-        return decide(self._policies, asked).allowed
+        return decide_access((), self._policies, asked)
 
 
 class AccountVisitor(_Principal):

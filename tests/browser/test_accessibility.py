@@ -13,6 +13,7 @@ from sqlalchemy import select
 from portal.core import clock
 from portal.core.actor import SYSTEM
 from portal.core.database import Database
+from portal.core.guardrails.policies import FULL_ACCESS_DOCUMENT
 from portal.core.push import guard
 from portal.core.push.models import ScimGuard
 from portal.core.space.models import Space
@@ -103,6 +104,11 @@ def test_pages_of_the_employee_have_no_violation(auditor: Auditor, page: Page, s
     account.get_by_role("button", name="Sign out").click()
     auditor.look(account)
     auditor.follow("Log in with a CAM user")
+    auditor.open("/home")
+    account = open_account(page, "Log in to sandbox as Developer")
+    account.goto(f"{account.url}/users")
+    expect(account.get_by_role("heading", name="Not allowed")).to_be_visible()
+    auditor.look(account)
     auditor.open("/home")
     auditor.follow("Permission details of Developer in sandbox")
     auditor.open("/home/accounts/1/roles/rc-none")
@@ -230,6 +236,50 @@ def test_pages_of_access_have_no_violation(auditor: Auditor, page: Page, site: S
     auditor.follow("Deployed configurations")
     auditor.follow("CAM user synchronization")
     auditor.follow("Details alice production")
+    auditor.conclude()
+
+
+def test_pages_of_service_control_policies_have_no_violation(
+    auditor: Auditor, page: Page, site: Site, watch: Watch
+) -> None:
+    watch.expected.append("400")
+    sign_in_at_console(page, site.url)
+    auditor.open("/console/organization/policies")
+    auditor.follow("Switch on")
+    auditor.press("Switch on")
+    auditor.follow("Create policy")
+    page.get_by_label("Service", exact=True).select_option("cvm")
+    auditor.press("Show actions of statement 1")
+    auditor.press("Add source IP to statement 1")
+    page.get_by_label("Values, one a line").fill("office")
+    page.get_by_label("Typed actions").fill("cvm:RunInstances")
+    auditor.press("Next")
+    auditor.press("JSON editor")
+    auditor.press("Next")
+    page.get_by_label("Policy document").fill('{"version": "2.0", "statement": 5, "x": 1}')
+    auditor.press("Visual editor")
+    page.get_by_label("Policy document").fill(FULL_ACCESS_DOCUMENT)
+    auditor.press("Next")
+    page.get_by_label("Policy name").fill("everything")
+    auditor.press("Create")
+    auditor.follow("Policy syntax")
+    auditor.follow("Bindings 0")
+    auditor.follow("Bind")
+    page.get_by_role("checkbox", name="Finance").check()
+    page.get_by_role("checkbox", name="erp").check()
+    auditor.press("Bind")
+    auditor.follow("Unbind erp")
+    auditor.open("/console/organization/policies")
+    auditor.follow("Delete everything")
+    auditor.open("/console/organization")
+    auditor.follow("Service control policies of billing")
+    auditor.follow("Bind policies")
+    auditor.open("/console/organization/policies/disable")
+    page.get_by_role("main").get_by_role("button", name="Switch off").click()
+    auditor.open("/console/organization/policies/create")
+    page.set_viewport_size(NARROW)
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    page.set_viewport_size({"width": 1280, "height": 900})
     auditor.conclude()
 
 

@@ -14,11 +14,15 @@ from portal.core.actor import SYSTEM
 from portal.core.audit import AuditEvent
 from portal.core.cam import users
 from portal.core.cam.models import CamAttachment, CamGroup, CamGroupMember, CamPolicy, CamSession, CamUser
+from portal.core.guardrails import bindings, policies
+from portal.core.organization import queries as departments
+from portal.core.organization.models import Organization
 from tests.support.account import OpenAccount
 from tests.support.browser import Browser
 from tests.support.make import Make
 
 NO_REBOOT = json.dumps({"version": "2.0", "statement": [{"effect": "deny", "action": "cvm:Reboot*", "resource": "*"}]})
+NO_CAM = json.dumps({"version": "2.0", "statement": [{"effect": "deny", "action": "cam:*", "resource": "*"}]})
 ELSEWHERE = "You are not signed in to this account"
 
 
@@ -137,6 +141,31 @@ def test_lists_are_open_as_far_as_the_policies_go(open_account: OpenAccount, ope
     for name in ("users", "roles", "providers"):
         operator.open(f"{open_account.url}/{name}", status=403)
         assert "cam:" in operator.text
+
+
+def test_scp_4_a_refusal_shows_how_it_was_decided(open_account: OpenAccount, reader: Browser) -> None:
+    reader.open(f"{open_account.url}/users")
+    with open_account.make.transaction() as session:
+        organization = session.get_one(Organization, open_account.space.organization_id)
+        policies.enable(session, SYSTEM, organization=organization)
+        policy = policies.create_policy(session, SYSTEM, organization=organization, name="no-cam", document=NO_CAM)
+        root = departments.root(session, organization)
+        bindings.bind(session, SYSTEM, organization=organization, policy=policy, departments=[root.id])
+    reader.open(f"{open_account.url}/users", status=403)
+    assert "You may not do cam:ListUsers here: Denied at the department Root by statement 1" in reader.text
+    steps = [row.get_text(" ", strip=True) for row in reader.page.find("tbody").find_all("tr")]
+    assert len(steps) == 2
+    assert steps[0].startswith("1 Service control policies Account Production Allowed")
+    assert steps[1].startswith("2 Service control policies Department Root Denied explicitly")
+    assert steps[1].endswith("FullQcloudAccess, statement 1: allow no-cam, statement 1: deny")
+
+
+def test_cam_3_a_refusal_by_the_own_policies_shows_the_step(open_account: OpenAccount, operator: Browser) -> None:
+    operator.open(f"{open_account.url}/users", status=403)
+    (step,) = [row.get_text(" ", strip=True) for row in operator.page.find("tbody").find_all("tr")]
+    assert step == "1 CAM policies Denied by default No policy allows cam:ListUsers on *. –"
+    operator.open(f"{open_account.url}/nothing", status=404)
+    assert operator.page.find("table") is None
 
 
 def test_cam_4_lists_show_what_is_managed_and_locked(open_account: OpenAccount, reader: Browser) -> None:

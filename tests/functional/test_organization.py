@@ -235,8 +235,8 @@ def test_a_read_only_administrator_sees_the_organization_and_changes_nothing(bro
     browser.open(f"/console/organization?department={sales.id}&below=1")
     links = {link.get_text(" ", strip=True) for link in browser.page.find("main").find_all(["a", "button"])}
     links.discard(f"Copy {sales.id}")
-    tabs = {"Members of this department 0", "With the departments below 0", "Permissions"}
-    assert links == {"Root", "Sales", "Search"} | tabs
+    tabs = {"Members of this department 0", "With the departments below 0", "Permissions", "Service control policies"}
+    assert links == {"Root", "Sales", "Search", *tabs}
     for path in (
         "departments/create",
         f"departments/{sales.id}/edit",

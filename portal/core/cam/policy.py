@@ -246,7 +246,7 @@ def _text_list(value: object, element: str) -> list[str]:
     listed = value if isinstance(value, list) else [value]
     texts = [text for text in listed if isinstance(text, str) and text]
     if not texts or len(texts) != len(listed):
-        rule = "must be a text or a list of texts, none of them empty"
+        rule = "must be a text or a list of texts, none of them empty" if listed else "must name at least one"
         raise PolicyError(None, element, rule, _FORM[element] if listed else _MISSING[element])
     return texts
 

@@ -56,8 +56,11 @@ def unbind(
     policy: ServiceControlPolicy,
     departments: Sequence[int] = (),
     accounts: Sequence[int] = (),
-) -> None:
-    """All of them or none. Raises Invalid (none chosen), NotFound (not bound), Conflict for a node's last policy."""
+) -> int:
+    """All of them or none; returns how many.
+
+    Raises Invalid (none chosen), NotFound (not bound), Conflict for a node's last policy.
+    """
     if not departments and not accounts:
         raise Invalid("Choose at least one department or member account.", field="targets")
     lock(session, organization)
@@ -70,6 +73,7 @@ def unbind(
             raise Conflict(f"{policy.name} is the last service control policy of {name}, and every node keeps one.")
     session.execute(delete(PolicyBinding).where(PolicyBinding.policy_id == policy.id, _on(departments, accounts)))
     _record(session, actor, "scp.unbind", policy, list(names.values()))
+    return len(names)
 
 
 def cover(

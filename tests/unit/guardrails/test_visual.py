@@ -172,13 +172,10 @@ def test_json_visual_json_is_the_same_policy(statements: list[dict[str, Any]]) -
         max_size=2,
     )
 )
-def test_what_was_typed_comes_back_from_json(statements: list[Statement]) -> None:
-    text = write(statements)
-    again = read(text)
-    assert [set(one.actions) for one in again] == [set(one.actions) for one in statements]
-    assert json.loads(write(again))["statement"] == [
-        {**new, "action": again[index].actions} for index, new in enumerate(json.loads(text)["statement"])
-    ]
+def test_whatever_was_typed_is_shown_again(statements: list[Statement]) -> None:
+    again = read(write(statements))
+    assert read(write(again)) == again
+    assert [set(one.actions) - {"*", "*:*"} for one in again] == [set(one.actions) - {"*", "*:*"} for one in statements]
 
 
 def test_the_system_policy_can_be_shown() -> None:
