@@ -45,6 +45,11 @@ class Checking:
             self.thread = threading.Thread(name="portal-check", daemon=True, target=self.run, args=(stopping,))
             self.thread.start()
 
+    def join(self, timeout: float) -> None:
+        """Let the one account be kept that is being looked into. `timeout` in seconds."""
+        if self.thread:
+            self.thread.join(timeout)
+
     def enroll_if_due(self) -> int:
         """How many accounts got their first turn."""
         if not self._settings.drift_check_hours or (self._enroll_at is not None and clock.now() < self._enroll_at):

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 2.0
 _CHORES_SECONDS = 60.0
+_LAST_CHECK_SECONDS = 10.0
 
 
 @dataclass
@@ -67,12 +68,15 @@ def begin(
 
 
 def chores(database: Database, settings: Settings) -> Callable[[Callable[[], bool]], None]:
-    """What a worker does beside tasks; told whether to stop."""
+    """What a worker does beside tasks; told whether to stop, and called once more then."""
     housekeeping = Housekeeping(database, settings)
     refreshing = Refreshing(database, from_settings(settings))
     checking = Checking(database, settings)
 
     def run(stopping: Callable[[], bool]) -> None:
+        if stopping():
+            checking.join(_LAST_CHECK_SECONDS)
+            return
         housekeeping.run_if_due(stopping)
         refreshing.start_if_due(stopping)
         checking.start_if_due(stopping)
@@ -101,3 +105,4 @@ def _loop(
         except Exception:
             log.exception("the worker cannot run tasks now; it tries again")
         wake.wait(SWEEP_SECONDS)
+    chores(stopping)

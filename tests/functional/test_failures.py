@@ -21,6 +21,7 @@ from tests.support.admin import sign_in
 from tests.support.browser import Browser
 from tests.support.make import Make
 from tests.support.processes import free_port
+from tests.support.sso import Sso
 
 COOKIES = "portal_employee=x; portal_admin=x; portal_account=x"
 
@@ -61,12 +62,16 @@ def test_a_statement_that_failed_in_a_public_page_is_a_page(app: Flask) -> None:
     assert "<title>Error" in response.get_data(as_text=True)
 
 
-def test_a_commit_that_failed_is_a_page(app: Flask, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_that_failed_is_a_page(
+    app: Flask, make: Make, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sso = Sso(make)
+
     def commit(_session: object) -> None:
         raise RuntimeError("the disk is full")
 
     monkeypatch.setattr(database, "commit", commit)
-    response = app.test_client().get("/login")
+    response = app.test_client().get(f"/saml/{sso.name}/login")
     assert response.status_code == 500
     assert "Something went wrong on our side" in response.get_data(as_text=True)
 

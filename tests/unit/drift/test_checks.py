@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from itertools import pairwise
 from threading import Barrier, Thread
@@ -20,7 +21,7 @@ from portal.core.drift.models import AccountCheck, Difference
 from portal.core.errors import Invalid, NotFound, Unavailable
 from portal.core.organization.members import remove_members
 from portal.core.organization.models import Organization
-from portal.worker import checking, embedded, engine
+from portal.worker import checking, embedded, visits
 from portal.worker.checking import Checking, look
 from tests.support.drift import LATER, Drift, refusing
 from tests.support.saml_idp import key_pair
@@ -117,9 +118,7 @@ def test_users_on_their_way_are_not_called_stray(house: Drift) -> None:
     """A task that broke off has made them, and nobody knows of it yet."""
     house.synchronize([house.bank], [house.user("bob")])
     [task_id] = house.rows(select(Task.id).where(Task.status == "Queued"))
-    run = engine.claim(task_id, house.database, house.settings)
-    assert run is not None
-    engine.perform(run, house.database, house.settings)
+    visits.perform(house.enter(task_id), house.database, house.settings)
     with clock.shifted(timedelta(hours=1)):
         house.look()
         assert house.inside(house.bank).users == ("bob",)
@@ -311,14 +310,13 @@ def test_it_does_not_look_while_a_task_is_at_work(house: Drift) -> None:
     house.redeploy(deployment)
     [task_id] = house.rows(select(Task.id).where(Task.status == "Queued"))
     with clock.shifted(LATER):
-        run = engine.claim(task_id, house.database, house.settings)
-        assert run is not None
+        visit = house.enter(task_id)
         assert not look(house.database, house.settings, house.shop.uin, house.space.id)
         check = house.check_of(house.shop)
         assert check.due_at is not None
         assert check.due_at - clock.now() <= checks.WHILE_BUSY, "and comes back soon"
-        engine.perform(run, house.database, house.settings)
-        engine.finish(run, house.database)
+        visits.perform(visit, house.database, house.settings)
+        visits.go_on(visit, house.database, house.settings, last=True)
         with clock.shifted(checks.WHILE_BUSY):
             assert look(house.database, house.settings, house.shop.uin, house.space.id)
     assert house.differences(house.shop) == []
@@ -384,10 +382,12 @@ def test_the_embedded_worker_does_it(house: Drift, monkeypatch: pytest.MonkeyPat
     house.detach(house.shop, "ReadOnlyAccess")
     house.verb(repairs.check_now, house.shop)
     handle = embedded.start(house.database, house.settings)
-    for _ in range(400):
-        if house.differences(house.shop):
-            break
-        handle.wake.wait(0.05)
-    handle.stop()
-    house.database.dispatch = None
+    try:
+        for _ in range(400):
+            if house.differences(house.shop):
+                break
+            time.sleep(0.05)
+    finally:
+        handle.stop()
+        house.database.dispatch = None
     assert house.differences(house.shop) == [("PolicyDetached", ROLE)]

@@ -15,7 +15,7 @@ from portal.core.cam import users
 from portal.core.cam.models import CamIdentityProvider, CamUser
 from portal.core.drift import repairs
 from portal.core.errors import Forbidden, LimitReached, Unavailable
-from portal.worker import engine
+from portal.worker import visits
 from tests.support.drift import LATER, Drift, refusing
 
 ROLE = "TencentCloudSSO-reader"
@@ -145,10 +145,9 @@ def test_killed_at_any_moment_it_comes_out_right(house: Drift, performed: bool) 
     wreck(house)
     house.look()
     batch = house.verb(repairs.repair, house.shop)
-    run = engine.claim(house.repairs()[0].id, house.database, house.settings)
-    assert run is not None
+    visit = house.enter(house.repairs()[0])
     if performed:
-        engine.perform(run, house.database, house.settings)
+        visits.perform(visit, house.database, house.settings)
     assert house.work() == 0
     assert len(house.differences(house.shop)) == 7, "nothing is recorded"
     with clock.shifted(timedelta(minutes=2)):
@@ -163,9 +162,8 @@ def test_killed_between_any_two_calls_it_comes_out_right(house: Drift) -> None:
         with clock.shifted(timedelta(minutes=3 * moment)):
             wreck(house)
             batch = house.verb(repairs.repair, house.shop)
-            run = engine.claim(house.repairs()[-1].id, house.database, house.settings)
+            run = house.enter(house.repairs()[-1]).run
             assert run is not None
-            assert run.work is not None
             calls = iter(range(moment))
 
             def keep(calls: Iterator[int] = calls) -> None:
