@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ secrets._passwords = PasswordHasher(
 SECRET = "a secret key of the tests, long enough"
 
 
+gc.set_threshold(50_000, 20, 20)  # what tests import stays: to look through it often takes a tenth of their time
 _keys = cache(lambda: cycle([make_key() for _ in range(6)]))
 for _module in (activation, signing, sso_keys):  # to make a key takes longer than most tests: spaces share six, in turn
     _module.make_key_pair = partial(make_key_pair, make=lambda: next(_keys()))
@@ -58,6 +60,17 @@ def _compiled_once(rule: Rule, append_unknown: bool = True) -> Any:
 
 
 Rule._compile_builder = _compiled_once  # type: ignore[method-assign]
+
+
+_engines: dict[str, Any] = {}
+
+
+def _compiled_together(database: Database) -> Database:
+    """Each test has a database of its own; SQL is compiled once for all of a kind."""
+    first = _engines.setdefault(database.engine.dialect.name, database.engine)
+    for engine in (database.engine, database._writing, database._reading):
+        engine.dialect, engine._compiled_cache = first.dialect, first._compiled_cache
+    return database
 
 
 @pytest.fixture(scope="session")
@@ -104,9 +117,9 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     if request.param == "sqlite":
         path = tmp_path / "portal.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        database = Database(f"sqlite:///{path}")
+        database = _compiled_together(Database(f"sqlite:///{path}"))
     else:
-        database = Database(request.getfixturevalue("postgresql_url"))
+        database = _compiled_together(Database(request.getfixturevalue("postgresql_url")))
         empty = "; ".join(f'DELETE FROM "{table.name}"' for table in reversed(Base.metadata.sorted_tables))
         with database.engine.begin() as connection:
             connection.exec_driver_sql(empty)
