@@ -178,17 +178,6 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Preview:
-    """Accounts in and below the departments, what exists there, the tasks to start, and how many of the combinations
-    the departments grant already."""
-
-    accounts: int
-    existing: int
-    tasks: int
-    granted: int
-
-
-@dataclass(frozen=True)
 class Effect:
     """Accounts that lose authorizations, how many of these go, and how many stay open, granted otherwise, too."""
 
