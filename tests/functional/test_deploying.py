@@ -160,10 +160,18 @@ def test_ic_10_more_than_a_batch_takes_are_not_redeployed_at_once(
     assert number(database, Task) == tasks
 
 
-def test_who_may_only_read_deploys_nothing(browser: Browser, make: Make) -> None:
+def test_who_may_only_read_deploys_nothing(
+    browser: Browser, make: Make, database: Database, settings: Settings
+) -> None:
     admin = sign_in(browser, make, policies=(READ_ONLY,))
     reader = make_configuration(make, admin.space, "Reader")
     browser.open(f"/console/configurations/{reader.id}?tab=deployments")
     assert "Deploy to accounts" not in browser.text
+    shop = make.account(admin.space, "shop")
+    grant(make, admin.space, accounts=[shop], principals=[make.user(admin.space)], configurations=[reader])
+    run_until_idle(database, settings)
+    browser.open(f"/console/accounts/{shop.uin}?tab=deployments")
+    assert "Deployed" in browser.page.find("tbody").get_text()
+    assert not browser.page.find_all("input", type="checkbox")
     browser.open(f"/console/deploy/accounts?configuration={reader.id}", status=403)
     browser.open("/console/deployments/redeploy-outdated", status=403)

@@ -260,6 +260,7 @@ def test_who_may_only_look_sees_no_buttons_and_is_refused(house: House) -> None:
         reader.open(page)
         posting = [form for form in reader.page.find("main").find_all("form") if form.get("method") == "post"]
         assert not [button for form in posting for button in form.find_all("button")]
+        assert not reader.page.find_all("input", type="checkbox")
     token = _token(house.console.open(PAGE))
     for path in ("repair", "check", "automatic"):
         reader.post(f"{PAGE}/{path}", {"all": "yes", "csrf_token": token}, status=403)
