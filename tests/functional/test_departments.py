@@ -214,11 +214,15 @@ def test_the_pages_of_account_user_and_group_name_the_department(browser: Browse
         assert "Remove permissions" not in browser.text
         browser.click("See department Research" + (" alice" if "accounts" in page else " shop"))
         assert browser.url.startswith(world.url(world.research))
+    browser.open(f"/console/explorer?user={world.alice.id}")
+    assert "By department Research" in browser.text
+    assert "Directly" not in browser.text
     world.grant_directly(world.shop)
     browser.open(f"/console/accounts/{world.shop.uin}")
     assert "directly, and by department Research" in browser.text
     browser.click("Remove permissions alice")
     assert "It stays open by the department." in browser.text
+    assert "alice loses" not in browser.text
     browser.submit("Remove permissions")
     assert "Stays open: department Research grants it, too." in browser.text
     browser.open(f"/console/accounts/{world.shop.uin}/permissions/{world.alice.id}/remove")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
@@ -44,7 +45,7 @@ def authorizations(session: Session, space: Space, department_id: int, picked: S
     )
     there = preview.per_account(session, Authorization, held_here)
     mine = and_(_of(picked, DepartmentAuthorization), DepartmentAuthorization.department_id == department_id)
-    counted = {
+    counted: dict[str, Any] = {
         "places": len(accounts),
         "tasks": len(accounts) * number,
         "held": sum(there.values()),

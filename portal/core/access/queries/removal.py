@@ -236,10 +236,10 @@ def undeployable(scope: Scope) -> Any:
 
 def _going_authorizations(session: Session, found: First[Any]) -> First[GoingAuthorization]:
     granting = departments_of(session, [key for key, *_names in found.rows]) if found.rows else {}
-    rows = [
-        GoingAuthorization(*names, departments=tuple(place.name for place in granting.get(key, ())))
-        for key, *names in found.rows
-    ]
+    rows = []
+    for key, principal_name, configuration, account in found.rows:
+        places = tuple(place.name for place in granting.get(key, ()))
+        rows.append(GoingAuthorization(principal_name, configuration, account, places))
     return First(rows, found.total)
 
 
@@ -247,11 +247,11 @@ def _going_syncs(session: Session, found: First[Any]) -> First[GoingSync]:
     ids = [key for key, *_rest in found.rows]
     deletions = select(Task).where(Task.sync_id.in_(ids), Task.type == TaskType.SYNC_DELETE)
     last = {task.sync_id: task for task in session.scalars(deletions.order_by(Task.created_at, Task.number))}
-    failed = {key: task for key, task in last.items() if task.status == TaskStatus.FAILED}
-    rows = [
-        GoingSync(*row, failed[key].id, failed[key].reason) if key in failed else GoingSync(*row, "", "")
-        for key, *row in found.rows
-    ]
+    failed = {key: (task.id, task.reason) for key, task in last.items() if task.status == TaskStatus.FAILED}
+    rows = []
+    for key, principal_name, account, strategy in found.rows:
+        task_id, reason = failed.get(key, ("", ""))
+        rows.append(GoingSync(principal_name, account, strategy, task_id, reason))
     return First(rows, found.total)
 
 
