@@ -7,6 +7,7 @@ from typing import Any
 from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
 from wtforms import SelectChoice, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length
 
@@ -135,7 +136,7 @@ def add_policies(configuration_id: str) -> Any:
         if not chosen:
             form.message = _("Select at least one preset policy.")
         elif form.attempt(lambda: [configurations.add_policies(db(), actor(), configuration=found, names=chosen)]):
-            flash(_("%(count)s preset policies added.", count=len(chosen)), "good")
+            flash(ngettext("%(num)s preset policy added.", "%(num)s preset policies added.", len(chosen)), "good")
             return redirect(url_for("console.configuration", configuration_id=found.id), 303)
     text = request.form.get("policy_q", "").strip()
     has = {row.name for row in queries.policies_of_configuration(db(), found, Search(size=1000)).rows}

@@ -72,7 +72,8 @@ def check_drift() -> Any:
 def switch_drift_repairs() -> Any:
     enabled = request.form.get("enabled") == "yes"
     repairs.set_repairs(db(), actor(), space=space(), enabled=enabled)
-    flash(_("Differences are repaired by themselves.") if enabled else _("Differences are only shown."), "good")
+    on = _("Differences are repaired by themselves: those known now after the next check of their account.")
+    flash(on if enabled else _("Differences are only shown."), "good")
     return redirect(url_for("console.drift"), 303)
 
 

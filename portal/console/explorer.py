@@ -121,5 +121,7 @@ def _ask(form: AskForm, uin: int) -> Answer | None:
 
 
 def _in_words(way: Way) -> str:
-    held = f"group {way.group_name}" if way.group_id else "directly"
-    return f"{held}, department {way.department_name}" if way.department_id else held
+    words = [f"group {way.group_name}"] if way.group_id else []
+    if way.department_id:
+        words.append(f"department {way.department_name}")
+    return ", ".join(words) or "directly"

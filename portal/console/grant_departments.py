@@ -14,8 +14,7 @@ from flask_babel import gettext as _
 from portal.console import blueprint
 from portal.console.picking import is_whole, numbers, picked, search_from_form
 from portal.console.scope import actor, organization, space
-from portal.core import limits
-from portal.core.access import departments, queries
+from portal.core.access import departments, preview_departments, queries
 from portal.core.access.selection import Selection
 from portal.core.directory import queries as directory
 from portal.core.organization import queries as tree
@@ -113,10 +112,8 @@ def _configurations_step(target: Department, chosen: Selection, form: Form) -> A
 
 
 def _review_step(target: Department, chosen: Selection, form: Form) -> Any:
-    kinds = {"users": chosen.user_ids, "groups": chosen.group_ids, "configurations": chosen.configuration_ids}
     return render_template(
         "console/grant_departments/review.html",
         **_shown(target, chosen, form),
-        preview=queries.preview(db(), [target.id], **kinds),
-        most=limits.allowed("triples_per_batch"),
+        preview=preview_departments.authorizations(db(), space(), target.id, chosen),
     ), form.status

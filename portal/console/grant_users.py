@@ -32,7 +32,10 @@ DELETION_CHOICES = [
 ]
 CONFLICT_CHOICES = [
     SelectChoice(DuplicationStrategy.KEEP_BOTH.value, _l("Save both: the new CAM user gets the suffix _cic")),
-    SelectChoice(DuplicationStrategy.TAKE_OVER.value, _l("Replace: the new CAM user replaces the existing one")),
+    SelectChoice(
+        DuplicationStrategy.TAKE_OVER.value,
+        _l("Replace: the existing CAM user is taken over and becomes the synchronized one"),
+    ),
 ]
 
 

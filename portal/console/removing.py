@@ -55,6 +55,14 @@ def remove_everything() -> Any:
         lacking=lacking,
         most=allowed("triples_per_batch"),
         back=back,
+        here=url_for(
+            "console.remove_everything",
+            user=chosen.user_ids,
+            group=chosen.group_ids,
+            configuration=chosen.configuration_ids,
+            account=chosen.uins,
+            back=back,
+        ),
     ), form.status
 
 

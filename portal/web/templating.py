@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask, current_app, request
 from flask_babel import Babel, ngettext
 from flask_babel import gettext as _
 from flask_bootstrap import Bootstrap5
@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from portal.core import clock
 from portal.web.listing import url_with
-from portal.web.permissions import Permission
+from portal.web.permissions import Permission, permission_of
 
 THEMES = ("light", "dark")
 
@@ -26,12 +26,18 @@ def setup_templates(app: Flask) -> None:
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(when=when, duration=duration)
-    app.jinja_env.globals.update(url_with=url_with, may=may, theme=theme, Permission=Permission)
+    app.jinja_env.globals.update(url_with=url_with, may=may, may_open=may_open, theme=theme, Permission=Permission)
 
 
 def may(permission: Permission) -> bool:
     """Whether the signed-in person has a right: pages show only the actions that would be let through."""
     return bool(current_user and current_user.is_authenticated and current_user.may(permission))
+
+
+def may_open(endpoint: str) -> bool:
+    """The same for the page behind an entry of the navigation."""
+    permission = permission_of(current_app, endpoint)
+    return permission is not None and may(permission)
 
 
 def theme() -> str:

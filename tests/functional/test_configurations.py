@@ -90,6 +90,7 @@ def test_ic_8_add_preset_policies_and_remove_one(browser: Browser, admin: Admin,
     assert "Also selected:" in browser.text
     browser.submit("Add")
     assert "QcloudCVMFullAccess" in browser.text
+    assert "1 preset policy added." in browser.text
     browser.click("Remove ReadOnlyAccess")
     assert "nothing needs redeployment" in browser.text
     browser.submit("Remove policy")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from sqlalchemy import delete, select, update
 
+from portal.core import limits
 from portal.core.access import departments
 from portal.core.access.models import Authorization, Configuration, DepartmentAuthorization, Task, TaskStatus
 from portal.core.actor import SYSTEM
@@ -87,7 +90,9 @@ def test_a_department_is_authorized_from_its_page(browser: Browser, world: World
     browser.submit("Next", configuration=[world.reader.id])
     assert "Accounts now, with departments below 1" in browser.text
     assert "Starts 1 task now." in browser.text
-    assert "exists" not in browser.text
+    assert "exist" not in browser.text
+    assert "1 CAM role is made with its policies" in browser.text
+    assert "shop 1 0 1 0 0 0 new" in browser.page.find("tbody").get_text(" ", strip=True)
     browser.submit("Back").submit("Next").submit("Submit")
     assert "0 of 1 tasks done." in browser.text
     world.work()
@@ -105,9 +110,37 @@ def test_a_department_is_chosen_in_the_tree_of_multi_account_authorization(brows
     browser.click("Authorize this department, now and later").submit("Next").submit(
         "Next", configuration=[world.reader.id]
     )
-    assert "Starts 0 tasks now. 1 authorization exists in these accounts already" in browser.text
+    assert "Starts 1 task now. 1 of them is for an authorization that exists already, and ends at once." in browser.text
     browser.submit("Submit")
     assert "Held already: granted directly." in browser.text
+
+
+@pytest.fixture
+def usual_limits() -> Iterator[None]:
+    yield
+    limits.set_limits(limits.Limits())
+
+
+@pytest.mark.usefixtures("usual_limits")
+def test_what_stands_in_the_way_is_said_before(browser: Browser, world: World) -> None:
+    world.member("lab", world.research)
+    with world.make.transaction() as session:
+        session.execute(update(User).values(enabled=False))
+    review = (
+        f"/console/grant-departments/review?target={world.research.id}"
+        f"&user={world.alice.id}&configuration={world.reader.id}"
+    )
+    browser.open(review)
+    assert "The login of 1 user is disabled" in browser.text
+    limits.set_limits(limits.Limits(triples_per_batch=1))
+    browser.open(review)
+    assert "The limit of 1 authorizations in one batch is reached (triples_per_batch)." in browser.text
+    (button,) = [one for one in browser.page.find_all("button") if one.get_text() == "Submit"]
+    assert button.has_attr("disabled")
+    limits.set_limits(limits.Limits(roles_per_account=1))
+    browser.open(review)
+    assert "Tasks will fail where there is no room" in browser.text
+    assert "This cannot be submitted" not in browser.text
 
 
 def test_an_empty_department_is_authorized_for_later(browser: Browser, world: World) -> None:
@@ -181,11 +214,15 @@ def test_the_pages_of_account_user_and_group_name_the_department(browser: Browse
         assert "Remove permissions" not in browser.text
         browser.click("See department Research" + (" alice" if "accounts" in page else " shop"))
         assert browser.url.startswith(world.url(world.research))
+    browser.open(f"/console/explorer?user={world.alice.id}")
+    assert "By department Research" in browser.text
+    assert "Directly" not in browser.text
     world.grant_directly(world.shop)
     browser.open(f"/console/accounts/{world.shop.uin}")
     assert "directly, and by department Research" in browser.text
     browser.click("Remove permissions alice")
     assert "It stays open by the department." in browser.text
+    assert "alice loses" not in browser.text
     browser.submit("Remove permissions")
     assert "Stays open: department Research grants it, too." in browser.text
     browser.open(f"/console/accounts/{world.shop.uin}/permissions/{world.alice.id}/remove")

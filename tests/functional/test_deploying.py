@@ -8,7 +8,7 @@ import pytest
 
 from portal.core import limits
 from portal.core.access import configurations
-from portal.core.access.models import Authorization, Configuration, Task
+from portal.core.access.models import Authorization, Configuration, ConfigurationPolicy, Task
 from portal.core.actor import SYSTEM
 from portal.core.database import Database
 from portal.settings import Settings
@@ -88,6 +88,25 @@ def test_ic_9_from_the_page_of_an_account(
     assert "Reader" not in browser.text
 
 
+def test_ic_9_a_failed_deployment_says_why_on_both_pages(
+    browser: Browser, admin: Admin, make: Make, database: Database, settings: Settings
+) -> None:
+    shop, reader = make.account(admin.space, "shop"), make_configuration(make, admin.space, "Reader")
+    with make.transaction() as session:
+        session.add(ConfigurationPolicy(configuration_id=reader.id, policy_name="QcloudGoneFullAccess"))
+    grant(make, admin.space, accounts=[shop], principals=[make.user(admin.space)], configurations=[reader])
+    pages = (f"/console/accounts/{shop.uin}", f"/console/configurations/{reader.id}")
+    run_until_idle(database, settings)
+    for page in pages:
+        browser.open(f"{page}?tab=deployments")
+        assert "Deployment failed" in browser.text
+        assert "QcloudGoneFullAccess" in browser.page.find("tbody").get_text()
+        browser.click(f"See the task {'Reader' if 'accounts' in page else 'shop'}")
+        assert "QcloudGoneFullAccess" in browser.text
+        browser.click("Completed")
+        assert browser.url == f"{page}?tab=deployments"
+
+
 def test_ic_9_no_account_no_review(browser: Browser, admin: Admin, make: Make, database: Database) -> None:
     reader = make_configuration(make, admin.space, "Reader", "ReadOnlyAccess")
     browser.open(f"/console/deploy/accounts?configuration={reader.id}").submit("Next", status=400)
@@ -141,10 +160,18 @@ def test_ic_10_more_than_a_batch_takes_are_not_redeployed_at_once(
     assert number(database, Task) == tasks
 
 
-def test_who_may_only_read_deploys_nothing(browser: Browser, make: Make) -> None:
+def test_who_may_only_read_deploys_nothing(
+    browser: Browser, make: Make, database: Database, settings: Settings
+) -> None:
     admin = sign_in(browser, make, policies=(READ_ONLY,))
     reader = make_configuration(make, admin.space, "Reader")
     browser.open(f"/console/configurations/{reader.id}?tab=deployments")
     assert "Deploy to accounts" not in browser.text
+    shop = make.account(admin.space, "shop")
+    grant(make, admin.space, accounts=[shop], principals=[make.user(admin.space)], configurations=[reader])
+    run_until_idle(database, settings)
+    browser.open(f"/console/accounts/{shop.uin}?tab=deployments")
+    assert "Deployed" in browser.page.find("tbody").get_text()
+    assert not browser.page.find_all("input", type="checkbox")
     browser.open(f"/console/deploy/accounts?configuration={reader.id}", status=403)
     browser.open("/console/deployments/redeploy-outdated", status=403)

@@ -230,7 +230,9 @@ def test_automatic_repair_is_switched_in_words(house: House) -> None:
     console = house.console.open(PAGE)
     assert "Differences are shown, and stay until somebody repairs them." in console.text
     console.click("Switch on")
-    assert "Differences are repaired by themselves." in console.text
+    assert (
+        "Differences are repaired by themselves: those known now after the next check of their account." in console.text
+    )
     assert "A check that finds a difference starts a repair at once" in console.text
     house.wreck()
     house.work.work()
@@ -260,6 +262,7 @@ def test_who_may_only_look_sees_no_buttons_and_is_refused(house: House) -> None:
         reader.open(page)
         posting = [form for form in reader.page.find("main").find_all("form") if form.get("method") == "post"]
         assert not [button for form in posting for button in form.find_all("button")]
+        assert not reader.page.find_all("input", type="checkbox")
     token = _token(house.console.open(PAGE))
     for path in ("repair", "check", "automatic"):
         reader.post(f"{PAGE}/{path}", {"all": "yes", "csrf_token": token}, status=403)

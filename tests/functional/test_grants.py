@@ -177,6 +177,7 @@ def test_who_may_only_read_gets_no_wizard(browser: Browser, make: Make) -> None:
     shop = make.account(admin.space, "shop")
     browser.open("/console/accounts")
     assert ROLES not in browser.text
+    assert not browser.page.find_all("input", type="checkbox")
     browser.open(f"/console/accounts/{shop.uin}")
     assert ROLES not in browser.text
     browser.open(f"/console/grant-roles?account={shop.uin}", status=403)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import select
 
 from portal.core import clock
 from portal.core.audit import AuditEvent
-from portal.core.cam.models import CamRole
+from portal.core.cam.models import CamPolicy, CamRole
 from portal.core.space.models import Space
 from tests.support import admin
 
@@ -105,3 +106,23 @@ def test_ic_2_the_overview_warns_before_the_certificate_of_the_identity_provider
     with clock.shifted(left - timedelta(days=29)):
         admin.enter(browser, "acme", "admin")
         assert "Renew the certificate" in browser.text
+
+
+def test_the_navigation_shows_the_pages_that_one_may_open(browser, make):
+    organization = admin.sign_in(browser, make, policies=[admin.READ_ONLY]).organization
+    assert len(_entries(browser)) == 16
+    for path in _entries(browser).values():
+        browser.open(path)
+    actions = ["organization:DescribeIdentityCenter", "organization:GetExternalSAMLIdentityProvider"]
+    document = {"version": "2.0", "statement": [{"effect": "allow", "action": actions, "resource": ["*"]}]}
+    with make.transaction() as session:
+        session.add(CamPolicy(account_uin=organization.admin_uin, name="Few", document=json.dumps(document)))
+    admin.make_administrator(make, organization, "few", ["Few"])
+    browser.submit("Sign out")
+    admin.enter(browser, "acme", "few")
+    assert _entries(browser) == {"Overview": "/console/", "People": "/console/sso", "SSO": "/console/sso"}
+
+
+def _entries(browser):
+    links = browser.page.find("nav", class_="sidenav").find_all("a")
+    return {link.get_text(" ", strip=True): link["href"] for link in links}

@@ -7,12 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from portal.core.access import syncs
+from portal.core.access import departments, syncs
 from portal.core.access.models import Authorization, Deployment, Task, UserSync
 from portal.core.actor import SYSTEM
+from portal.core.cam import access_keys
 from portal.core.cam.models import CamPolicy
-from portal.core.cam.users import create_cam_user
+from portal.core.cam.users import create_cam_user, find_cam_user
 from portal.core.database import Database
+from portal.core.organization import queries
 from portal.settings import Settings
 from portal.worker.engine import run_until_idle
 from tests.support.admin import PASSWORD, Admin, enter, sign_in
@@ -117,6 +119,50 @@ def test_who_may_not_do_the_single_actions_removes_nothing(
     with database.transaction(write=False) as session:
         assert [session.query(model).count() for model in (Authorization, Deployment, UserSync)] == [2, 1, 2]
         assert session.query(Task).filter_by(status="Queued").count() == 0
+
+
+def test_the_review_says_what_will_fail_and_where_to_change_it(
+    browser: Browser, admin: Admin, make: Make, work: Callable[[], None]
+) -> None:
+    shop, alice, bob = make.account(admin.space, "shop"), make.user(admin.space, "alice"), make.user(admin.space, "bob")
+    with make.transaction() as session:
+        wanted = {"accounts": [shop.uin], "deletion_strategy": "Delete"}
+        syncs.synchronize(session, SYSTEM, space=admin.space, users=[bob.id], **wanted)
+        syncs.synchronize(session, SYSTEM, space=admin.space, users=[alice.id], **wanted)
+    work()
+    with make.transaction() as session:
+        found = find_cam_user(session, shop.uin, "alice")
+        assert found
+        access_keys.create_access_key(session, SYSTEM, cam_user=found)
+    review = f"/console/remove-everything?user={alice.id}&account={shop.uin}&back=/console/users"
+    browser.open(review)
+    assert "alice in shop: CAM users are deleted" in browser.text
+    assert "last deletion failed" not in browser.text
+    browser.submit("Remove everything")
+    work()
+    browser.open(review)
+    assert "The CAM user alice has an access key and is not deleted." in browser.text
+    browser.click("Retry with another policy alice shop").submit("Retry", policy="Keep")
+    work()
+    browser.open(review)
+    assert browser.url == "/console/users"
+
+
+def test_the_review_of_an_account_says_what_a_department_grants(
+    browser: Browser, admin: Admin, make: Make, work: Callable[[], None]
+) -> None:
+    shop, alice = make.account(admin.space, "shop"), make.user(admin.space, "alice")
+    reader = make_configuration(make, admin.space, "Reader", "ReadOnlyAccess")
+    with make.transaction() as session:
+        root = queries.root(session, admin.organization)
+        wanted = {"departments": [root.id], "users": [alice.id], "configurations": [reader.id]}
+        departments.grant_departments(session, SYSTEM, space=admin.space, **wanted)
+    work()
+    browser.open(f"/console/remove-everything?account={shop.uin}")
+    assert "alice in shop as Reader granted by department Root" in browser.text
+    assert "comes back with “Grant what is missing” as long as the account is a member there" in browser.text
+    browser.open(f"/console/remove-everything?user={alice.id}")
+    assert "comes back" not in browser.text
 
 
 def test_nothing_named_nothing_removed(browser: Browser, admin: Admin) -> None:

@@ -133,3 +133,24 @@ def test_ic_14_a_cam_user_with_an_access_key_is_kept_until_it_is_let_go(
     browser.open(f"/console/syncs/{sync.id}", status=404)
     browser.open("/console/syncs?tab=events")
     assert "No failed events" in browser.text
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        ("TakeOver", ("is taken over: it loses its policies", "keeps its access keys", "0 CAM users are made")),
+        ("KeepBoth", ("stays as it is: the synchronized one gets the suffix _cic", "1 CAM user is made")),
+    ],
+)
+def test_ic_14_the_review_says_what_becomes_of_the_accounts_own_user(
+    browser: Browser, admin: Admin, make: Make, strategy: str, words: tuple[str, ...]
+) -> None:
+    shop, alice = make.account(admin.space, "shop"), make.user(admin.space, "alice")
+    with make.transaction() as session:
+        create_cam_user(session, SYSTEM, account_uin=shop.uin, name="alice", policies=["ReadOnlyAccess"])
+    browser.open(f"/console/grant-users/basics?account={shop.uin}&user={alice.id}")
+    assert "One that is replaced is taken over" in browser.text
+    browser.submit("Next", duplication_strategy=strategy)
+    for said in words:
+        assert said in browser.text
+    assert ("1 CAM user of an account is taken over" in browser.text) == (strategy == "TakeOver")

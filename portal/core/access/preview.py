@@ -35,6 +35,8 @@ from portal.core.directory.models import Group, User
 from portal.core.organization.models import Member
 from portal.core.space.models import Space
 
+_NONE: First[str] = First()
+
 
 @dataclass(frozen=True)
 class AccountPreview:
@@ -55,8 +57,8 @@ class AccountPreview:
 class Preview:
     """`refusals` are the words with which the verb refuses; `existing` the reasons of tasks that will fail.
 
-    `missing_policies` are (configuration, policy) that no account has any more; `removing` the accounts out of which
-    everything is being taken at the moment.
+    `failing` says where tasks will fail, for a verb that does not refuse that; `missing_policies` are (configuration,
+    policy) that no account has any more; `removing` the accounts out of which everything is being taken at the moment.
     """
 
     refusals: First[str]
@@ -68,6 +70,7 @@ class Preview:
     undeploying: int = 0
     new_providers: int = 0
     existing: First[str] = field(default_factory=First)
+    failing: First[str] = field(default_factory=First)
     missing_policies: First[tuple[str, str]] = field(default_factory=First)
     disabled: First[str] = field(default_factory=First)
     removing: First[str] = field(default_factory=First)
@@ -84,7 +87,7 @@ def roles(session: Session, space: Space, picked: Selection) -> Preview:
         or_(Authorization.user_id.in_(picked.user_ids), Authorization.group_id.in_(picked.group_ids)),
         or_(Authorization.direct, Authorization.status == AuthorizationStatus.REMOVING),
     )
-    existing = _per_account(session, Authorization, held)
+    existing = per_account(session, Authorization, held)
     reasons = (
         select(
             func.coalesce(User.user_name, Group.name),
@@ -106,7 +109,7 @@ def roles(session: Session, space: Space, picked: Selection) -> Preview:
         for who, what, status, direct, account in session.execute(reasons)
     ]
     each = picked.principals * len(picked.configurations)
-    return _preview(session, space, picked, each, existing, why, disabled_of(session, picked))
+    return of_roles(session, space, picked, each, existing, why, disabled=disabled_of(session, picked))
 
 
 def deployments(session: Session, space: Space, picked: Selection) -> Preview:
@@ -130,20 +133,21 @@ def deployments(session: Session, space: Space, picked: Selection) -> Preview:
         .limit(MOST)
     )
     why = [why_not_deployed(*row) for row in session.execute(reasons)]
-    existing = _per_account(session, Deployment, there)
-    return _preview(session, space, picked, len(picked.configurations), existing, why, First())
+    existing = per_account(session, Deployment, there)
+    return of_roles(session, space, picked, len(picked.configurations), existing, why)
 
 
-def _preview(
+def of_roles(
     session: Session,
     space: Space,
     picked: Selection,
     each: int,
     existing: Mapping[int, int],
-    why: Sequence[str],
-    disabled: First[str],
+    why: Sequence[str] = (),
+    *,
+    disabled: First[str] = _NONE,
 ) -> Preview:
-    """`each` is the number of tasks per account."""
+    """`each` is the number of tasks per account, `existing` how many of them have nothing to do."""
     roles = _roles(session, picked)
     provided = providers_in(session, space, picked)
     rows = []
@@ -192,7 +196,7 @@ def _roles(session: Session, picked: Selection) -> dict[int, tuple[int, int, int
     return {uin: (current, outdated, going) for uin, current, outdated, going in session.execute(statement)}
 
 
-def _per_account(session: Session, model: Any, condition: ColumnElement[bool]) -> dict[int, int]:
+def per_account(session: Session, model: Any, condition: ColumnElement[bool]) -> dict[int, int]:
     statement = select(model.account_uin, func.count()).where(condition).group_by(model.account_uin)
     return dict(session.execute(statement).all())
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from portal.core import limits
 from portal.core.access import room
-from portal.core.access.models import SyncedUser, UserSync
+from portal.core.access.models import DuplicationStrategy, SyncedUser, UserSync
 from portal.core.access.preview import being_removed, disabled_of, providers_in
 from portal.core.access.rows import MOST, First, cut
 from portal.core.access.selection import Selection, existing_syncs
@@ -22,12 +22,14 @@ from portal.core.space.models import Space
 
 @dataclass(frozen=True)
 class AccountPreview:
-    """One account: CAM users that will be made and that stand there; the account's own of the same name."""
+    """One account: CAM users that will be made and that stand there; the account's own of the same name, and how many
+    of these are taken over (Replace)."""
 
     name: str
     new_users: int
     standing: int
     namesakes: int
+    taken_over: int
     new: int
     existing: int
     has_provider: bool
@@ -35,16 +37,19 @@ class AccountPreview:
 
 @dataclass(frozen=True)
 class Preview:
-    """`people` are the chosen users and the members of the chosen groups; `namesakes` are (CAM user, account)."""
+    """`people` are the chosen users and the members of the chosen groups; `namesakes` are (CAM user, account),
+    which the synchronization takes over when it `replaces`."""
 
     refusals: First[str]
     people: int = 0
     accounts: First[AccountPreview] = field(default_factory=First)
     new: int = 0
     new_users: int = 0
+    taken_over: int = 0
     new_providers: int = 0
     existing: First[str] = field(default_factory=First)
     namesakes: First[tuple[str, str]] = field(default_factory=First)
+    replaces: bool = False
     disabled: First[str] = field(default_factory=First)
     removing: First[str] = field(default_factory=First)
 
@@ -61,27 +66,26 @@ def synchronizations(session: Session, space: Space, picked: Selection, duplicat
     total, existing = existing_syncs(session, space, picked, most=MOST)
     there = _existing_per_account(session, space, picked)
     names = {int(one.id): one.name for one in picked.accounts}
-    rows = [
-        AccountPreview(
-            name,
-            number - standing.get(uin, 0),
-            standing.get(uin, 0),
-            crowds.get(uin, room.Crowd()).namesakes,
-            picked.principals - there.get(uin, 0),
-            there.get(uin, 0),
-            uin in provided,
+    replaces = duplication_strategy == DuplicationStrategy.TAKE_OVER
+    rows = []
+    for uin, name in names.items():
+        stand, alike, before = standing.get(uin, 0), crowds.get(uin, room.Crowd()).namesakes, there.get(uin, 0)
+        taken = alike if replaces else 0
+        new = picked.principals - before
+        rows.append(
+            AccountPreview(name, number - stand - taken, stand, alike, taken, new, before, uin in provided),
         )
-        for uin, name in names.items()
-    ]
     return Preview(
         refusals=cut(room.users_refused(names, crowds, number, duplication_strategy)),
         people=number,
         accounts=cut(rows),
         new=sum(row.new for row in rows),
         new_users=sum(row.new_users for row in rows),
+        taken_over=sum(row.taken_over for row in rows),
         new_providers=sum(not row.has_provider for row in rows if row.new),
         existing=First([why_not_synchronized(one.principal, one.account) for one in existing], total),
         namesakes=First(_namesakes(session, picked, people), sum(row.namesakes for row in rows)),
+        replaces=replaces,
         disabled=disabled_of(session, picked),
         removing=being_removed(session, space, picked),
     )

@@ -62,7 +62,10 @@ class PolicyRow:
 
 @dataclass(frozen=True)
 class DeploymentRow:
-    """`redeployment_required` is true for a deployed role that is behind its configuration (IC-10)."""
+    """`redeployment_required` is true for a deployed role that is behind its configuration (IC-10).
+
+    Of a failed one `reason` and `batch_id` are of the last task that failed or was canceled, where a list says so.
+    """
 
     id: int
     status: DeploymentStatus
@@ -75,6 +78,8 @@ class DeploymentRow:
     created_at: datetime
     updated_at: datetime
     authorizations: int
+    batch_id: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,17 +180,6 @@ class Wanted:
     @property
     def triple(self) -> tuple[str, int, str]:
         return self.principal_id, self.account_uin, self.configuration_id
-
-
-@dataclass(frozen=True)
-class Preview:
-    """Accounts in and below the departments, what exists there, the tasks to start, and how many of the combinations
-    the departments grant already."""
-
-    accounts: int
-    existing: int
-    tasks: int
-    granted: int
 
 
 @dataclass(frozen=True)

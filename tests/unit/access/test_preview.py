@@ -171,7 +171,9 @@ def test_ic_14_people_by_groups_count_once_and_namesakes_are_named(house: Provis
     told = users(house, [shop, lab], [alice, carol, team])
     assert (told.people, told.new, told.new_users, told.new_providers) == (3, 5, 5, 1)
     assert told.existing.rows == ["The synchronization already exists: alice in shop."]
-    assert told.namesakes.rows == [("Bob", "lab")]
+    assert (told.namesakes.rows, told.taken_over) == ([("Bob", "lab")], 0)
+    replaced = users(house, [shop, lab], [alice, carol, team], "TakeOver")
+    assert (replaced.new_users, replaced.taken_over, replaced.accounts.rows[0].new_users) == (4, 1, 2)
     assert told.disabled.rows == ["carol"]
     at_lab, at_shop = told.accounts.rows
     assert (at_lab.new_users, at_lab.standing, at_lab.namesakes, at_lab.has_provider) == (3, 0, 1, False)

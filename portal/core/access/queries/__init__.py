@@ -24,7 +24,6 @@ from portal.core.access.queries.departments import (
     granted_in,
     granting_departments,
     missing,
-    preview,
 )
 from portal.core.access.queries.entries import entries_of_user, user_entries_of_user
 from portal.core.access.queries.leaving import lost_by_leaving
@@ -68,7 +67,6 @@ __all__ = [
     "missing",
     "outdated_deployments",
     "policies_of_configuration",
-    "preview",
     "provider_rows",
     "spread",
     "sync_row",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, false, func, select, true
+from sqlalchemy import ColumnElement, Select, and_, case, false, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from portal.core.access.models import (
@@ -13,6 +14,10 @@ from portal.core.access.models import (
     Configuration,
     ConfigurationPolicy,
     Deployment,
+    DeploymentStatus,
+    Task,
+    TaskStatus,
+    TaskType,
 )
 from portal.core.access.queries.shared import OUTDATED, count, find
 from portal.core.access.rows import (
@@ -123,7 +128,33 @@ def _deployments(
     sorts: dict[str, Any] = {"account": Member.name_key, "configuration": Configuration.name_key}
     sorts = {default: sorts[default], "created": Deployment.created_at, "updated": Deployment.updated_at}
     page = paginate(session, statement, search, sorts=sorts, key=Deployment.id)
-    return Page([DeploymentRow(*row) for row in page.rows], page.total, page.search)
+    return Page(_with_reasons(session, space, [DeploymentRow(*row) for row in page.rows]), page.total, page.search)
+
+
+def _with_reasons(session: Session, space: Space, rows: list[DeploymentRow]) -> list[DeploymentRow]:
+    failed = [row for row in rows if row.status == DeploymentStatus.FAILED]
+    if not failed:
+        return rows
+    place = (Task.account_uin, Task.configuration_id)
+    newest = func.row_number().over(partition_by=place, order_by=(Task.ended_at.desc(), Task.number.desc()))
+    ended = (
+        select(*place, Task.batch_id, Task.reason, newest.label("place"))
+        .where(
+            Task.space_id == space.id,
+            Task.account_uin.in_({row.account_uin for row in failed}),
+            Task.configuration_id.in_({row.configuration_id for row in failed}),
+            Task.type.in_([TaskType.DEPLOY, TaskType.GRANT, TaskType.UNDEPLOY]),
+            or_(and_(Task.status == TaskStatus.FAILED, Task.attempts > 0), Task.status == TaskStatus.CANCELED),
+        )
+        .subquery()
+    )
+    last = {
+        (uin, key): (batch_id, reason)
+        for uin, key, batch_id, reason, _place in session.execute(select(ended).where(ended.c.place == 1))
+    }
+    found = [last.get((row.account_uin, row.configuration_id), ("", "")) for row in failed]
+    said = {row.id: replace(row, batch_id=batch, reason=why) for row, (batch, why) in zip(failed, found, strict=True)}
+    return [said.get(row.id, row) for row in rows]
 
 
 def _deployment_columns(space: Space) -> Select[Any]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from portal.core.access.models import Authorization, AuthorizationStatus, Configuration, DepartmentAuthorization
 from portal.core.access.picking import chunks
 from portal.core.access.queries.shared import PRINCIPAL_KEY, find, principal, sum_if
-from portal.core.access.rows import Change, DepartmentAuthorizationRow, Effect, Place, Preview, Wanted
+from portal.core.access.rows import Change, DepartmentAuthorizationRow, Effect, Place, Wanted
 from portal.core.directory.models import Group, User
 from portal.core.organization.models import Department, Member
 from portal.core.paging import Page, Search, paginate
@@ -170,33 +170,6 @@ def granting_departments(
     return [Place(key, name) for key, name, _sorted in rows]
 
 
-def preview(
-    session: Session,
-    departments: Sequence[int],
-    *,
-    users: Sequence[str],
-    groups: Sequence[str],
-    configurations: Sequence[str],
-) -> Preview:
-    """What granting these on the departments would start."""
-    members = Member.department_id.in_(select(below(departments).c.id))
-    accounts = session.scalar(select(func.count()).select_from(Member).where(members)) or 0
-    known = select(DepartmentAuthorization.configuration_id, _GRANTED_TO).where(
-        DepartmentAuthorization.department_id.in_(departments)
-    )
-    granted, existing = 0, 0
-    for named in chunks(configurations):
-        for table, among in _holders(users, groups):
-            of_these = (table.configuration_id.in_(named), among)
-            if table is Authorization:
-                in_accounts = Authorization.account_uin.in_(select(Member.account_uin).where(members))
-                existing += session.scalar(select(func.count()).where(in_accounts, _LIVE, *of_these)) or 0
-            else:
-                granted += session.scalar(select(func.count()).select_from(known.where(*of_these).subquery())) or 0
-    combinations = (len(users) + len(groups)) * len(configurations)
-    return Preview(accounts, existing, accounts * combinations - existing, granted)
-
-
 def department_authorizations(
     session: Session, space: Space, department_id: int, path: Sequence[int], search: Search
 ) -> Page[DepartmentAuthorizationRow]:
@@ -231,12 +204,6 @@ def department_authorization_rows(
 
 
 _ORDER = (Member.name_key, Member.account_uin, Configuration.name_key, PRINCIPAL_KEY)
-
-
-def _holders(users: Sequence[str], groups: Sequence[str]) -> Iterable[tuple[Any, ColumnElement[bool]]]:
-    for table in (Authorization, DepartmentAuthorization):
-        yield from ((table, table.user_id.in_(chunk)) for chunk in chunks(users))
-        yield from ((table, table.group_id.in_(chunk)) for chunk in chunks(groups))
 
 
 def _granted_to(principal_id: str) -> ColumnElement[bool]:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.core.access.models import (
     Authorization,
     Configuration,
     ConfigurationPolicy,
+    DeletionStrategy,
     DepartmentAuthorization,
     Deployment,
     SyncedUser,
@@ -21,6 +22,7 @@ from portal.core.access.models import (
     TaskType,
     UserSync,
 )
+from portal.core.access.queries.departments import departments_of
 from portal.core.access.queries.shared import principal
 from portal.core.access.rows import MOST, First
 from portal.core.directory.models import Group, Membership, User
@@ -28,6 +30,12 @@ from portal.core.organization.models import Department, Member
 from portal.core.space.models import Space
 
 _OPEN = Task.status.in_([TaskStatus.QUEUED, TaskStatus.RUNNING])
+_FAILED_DELETION = (
+    select(Task.id)
+    .where(Task.sync_id == UserSync.id, Task.type == TaskType.SYNC_DELETE, Task.status == TaskStatus.FAILED)
+    .correlate(UserSync)
+)
+_FAILED_BEFORE = (case((_FAILED_DELETION.exists(), 0), else_=1), UserSync.id)
 
 
 @dataclass(frozen=True)
@@ -103,15 +111,36 @@ class Scope:
 
 
 @dataclass(frozen=True)
+class GoingAuthorization:
+    """`departments` are the names of those that grant it, too: it comes back as long as they do."""
+
+    principal: str
+    configuration: str
+    account: str
+    departments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GoingSync:
+    """`task_id` is the last deletion when that failed, for `reason`; "" otherwise."""
+
+    principal: str
+    account: str
+    deletion_strategy: DeletionStrategy
+    task_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Removal:
-    """`authorizations` are (who, configuration, account), `syncs` (who, account), `deployments` (configuration,
-    account), `strays` (CAM user, account), `memberships` (user, group), `departments` (who, configuration, department).
+    """`deployments` are (configuration, account), `strays` (CAM user, account), `memberships` (user, group),
+    `departments` (who, configuration, department). `syncs` begin with those whose deletion failed before.
 
     `open_tasks` are about the same things and come first.
     """
 
-    authorizations: First[tuple[str, str, str]]
-    syncs: First[tuple[str, str]]
+    authorizations: First[GoingAuthorization]
+    syncs: First[GoingSync]
     deployments: First[tuple[str, str]]
     strays: First[tuple[str, str]]
     memberships: First[tuple[str, str]]
@@ -130,10 +159,10 @@ class Removal:
 
 
 def removal(session: Session, scope: Scope) -> Removal:
-    """In 15 statements, however much it is."""
+    """In 17 statements, however much it is."""
     who = principal(Authorization.group_id, Authorization.user_id)[2]
     authorizations = (
-        select(who, Configuration.name, Member.name)
+        select(Authorization.id, who, Configuration.name, Member.name)
         .select_from(Authorization)
         .outerjoin(User, User.id == Authorization.user_id)
         .outerjoin(Group, Group.id == Authorization.group_id)
@@ -151,7 +180,7 @@ def removal(session: Session, scope: Scope) -> Removal:
         .where(scope.authorizations(DepartmentAuthorization))
     )
     syncs = (
-        select(who, Member.name)
+        select(UserSync.id, who, Member.name, UserSync.deletion_strategy)
         .select_from(UserSync)
         .outerjoin(User, User.id == UserSync.user_id)
         .outerjoin(Group, Group.id == UserSync.group_id)
@@ -183,8 +212,8 @@ def removal(session: Session, scope: Scope) -> Removal:
         .where(Configuration.space_id == scope.space.id, Configuration.id.in_(scope.configurations))
     )
     return Removal(
-        authorizations=_first(session, authorizations, Authorization.id),
-        syncs=_first(session, syncs, UserSync.id),
+        authorizations=_going_authorizations(session, _first(session, authorizations, Authorization.id)),
+        syncs=_going_syncs(session, _first(session, syncs, *_FAILED_BEFORE)),
         deployments=_first(session, deployments, Deployment.id),
         strays=_first(session, strays, SyncedUser.cam_user_name),
         memberships=_first(session, memberships, Group.name_key, User.user_name_key),
@@ -203,6 +232,27 @@ def undeployable(scope: Scope) -> Any:
         .where(scope.deployments())
         .order_by(Deployment.id)
     )
+
+
+def _going_authorizations(session: Session, found: First[Any]) -> First[GoingAuthorization]:
+    granting = departments_of(session, [key for key, *_names in found.rows]) if found.rows else {}
+    rows = []
+    for key, principal_name, configuration, account in found.rows:
+        places = tuple(place.name for place in granting.get(key, ()))
+        rows.append(GoingAuthorization(principal_name, configuration, account, places))
+    return First(rows, found.total)
+
+
+def _going_syncs(session: Session, found: First[Any]) -> First[GoingSync]:
+    ids = [key for key, *_rest in found.rows]
+    deletions = select(Task).where(Task.sync_id.in_(ids), Task.type == TaskType.SYNC_DELETE)
+    last = {task.sync_id: task for task in session.scalars(deletions.order_by(Task.created_at, Task.number))}
+    failed = {key: (task.id, task.reason) for key, task in last.items() if task.status == TaskStatus.FAILED}
+    rows = []
+    for key, principal_name, account, strategy in found.rows:
+        task_id, reason = failed.get(key, ("", ""))
+        rows.append(GoingSync(principal_name, account, strategy, task_id, reason))
+    return First(rows, found.total)
 
 
 def _first(session: Session, statement: Any, *order: Any) -> First[Any]:
