@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from sqlalchemy import update
@@ -30,6 +31,16 @@ def batch_id(admin: Admin, make: Make) -> str:
     shop, reader = make.account(admin.space, "shop"), make_configuration(make, admin.space, "Reader")
     people = [make.user(admin.space, "alice"), make.user(admin.space, "bob")]
     return grant(make, admin.space, accounts=[shop], principals=people, configurations=[reader])
+
+
+def url_for(path: str, **query: str) -> str:
+    return f"{path}?{urlencode(query)}"
+
+
+def same_page(one: str, other: str) -> bool:
+    """Whether two URLs say the same, whichever way they are escaped."""
+    parts = [urlsplit(url) for url in (one, other)]
+    return len({(part.path, tuple(sorted(parse_qsl(part.query)))) for part in parts}) == 1
 
 
 def fail(make: Make, name: str) -> None:
@@ -181,3 +192,24 @@ def test_tasks_are_counted_for_monitoring(browser: Browser, batch_id: str) -> No
     assert 'portal_tasks{status="Queued"} 2.0' in text
     assert 'portal_tasks{status="Canceled"} 0.0' in text
     assert "portal_tasks_waiting_seconds" in text
+
+
+def test_ic_15_retry_and_cancel_come_back_to_the_page_as_it_was(
+    browser: Browser, batch_id: str, make: Make, database: Database, settings: Settings
+) -> None:
+    dialog = "/console/organization/members/remove?member=1&member=2"
+    page = url_for(f"/console/tasks/batches/{batch_id}", wizard="remove", back=dialog)
+    browser.open(page).submit("Cancel")
+    assert same_page(browser.url, page)
+    assert "The task is canceled." in browser.text
+    browser.submit("Cancel the task that has not begun")
+    assert same_page(browser.url, page)
+    assert browser.page.find("a", string="Completed")["href"] == dialog
+    with make.transaction() as session:
+        session.query(Task).update({"status": TaskStatus.FAILED, "attempts": 1})
+        session.query(Authorization).delete()
+    for button in ("Retry", "Retry the failed task"):
+        browser.open(f"{page}&status=Failed").submit(button)
+        assert same_page(browser.url, f"{page}&status=Failed")
+    browser.open("/console/tasks?status=Queued").submit("Cancel")
+    assert browser.url == "/console/tasks?status=Queued"
