@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from portal.core.access import syncs
-from portal.core.access.models import UserSync
+from portal.core.access.models import TaskStatus, TaskType, UserSync
+from portal.core.access.tasks import enqueue, new_batch
 from portal.core.actor import SYSTEM
 from portal.core.cam import access_keys
 from portal.core.cam.users import create_cam_user, find_cam_user
 from portal.core.database import Database
-from portal.core.organization.models import Account
+from portal.core.organization.models import Account, Member
 from portal.core.space.models import Space
 from portal.settings import Settings
 from portal.worker.engine import run_until_idle
@@ -133,3 +134,35 @@ def test_ic_14_a_cam_user_with_an_access_key_is_kept_until_it_is_let_go(
     browser.open(f"/console/syncs/{sync.id}", status=404)
     browser.open("/console/syncs?tab=events")
     assert "No failed events" in browser.text
+
+
+def failed_task(make: Make, space: Space, account: Account, type: TaskType, sync_id: str | None = None) -> str:
+    with make.transaction() as session:
+        about = {"space_id": space.id, "account_uin": account.uin, "account_name": account.name, "sync_id": sync_id}
+        outcome = {"status": TaskStatus.FAILED, "attempts": 1, "reason": "The account does not answer."}
+        return enqueue(session, batch_id=new_batch(), type=type, principal_name=str(type), **about, **outcome).id
+
+
+def test_ic_14_an_event_that_nobody_can_run_again_is_none(browser: Browser, admin: Admin, make: Make) -> None:
+    shop, lab = make.account(admin.space, "shop"), make.account(admin.space, "lab")
+    sync = synchronize(make, admin.space, shop, "alice")
+    gone = [
+        failed_task(make, admin.space, shop, TaskType.SYNC_DELETE, "up-gone"),
+        failed_task(make, admin.space, lab, TaskType.SYNC_USER_REMOVED),
+    ]
+    left = [
+        failed_task(make, admin.space, shop, TaskType.SYNC_DELETE, sync.id),
+        failed_task(make, admin.space, shop, TaskType.SYNC_USER_REMOVED, "up-gone"),
+    ]
+    browser.open("/console/syncs?tab=events")
+    assert "Failed events 3" in browser.text
+    with make.transaction() as session:
+        session.query(Member).filter_by(account_uin=lab.uin).delete()
+    browser.open("/console/syncs?tab=events")
+    assert "Failed events 2" in browser.text
+    for task_id in left:
+        assert task_id in browser.text
+        browser.open(f"/console/syncs/events/{task_id}/retry").open("/console/syncs?tab=events")
+    for task_id in gone:
+        assert task_id not in browser.text
+        browser.open(f"/console/syncs/events/{task_id}/retry", status=404).open("/console/syncs?tab=events")

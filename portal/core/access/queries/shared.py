@@ -12,9 +12,12 @@ from portal.core.access.models import (
     Deployment,
     DeploymentStatus,
     PrincipalType,
+    Task,
 )
 from portal.core.directory.models import Group, Membership, User
+from portal.core.organization.models import Member
 from portal.core.paging import Search
+from portal.core.space.models import Space
 from portal.core.text import contains
 
 OUTDATED = and_(Deployment.status == DeploymentStatus.DEPLOYED, Deployment.deployed_revision < Configuration.revision)
@@ -46,6 +49,13 @@ def find(statement: Any, search: Search, keys: Sequence[Any], exact: Any = None)
     elif exact is not None and search.text.isdecimal() and len(search.text) < 19:
         found.append(exact == int(search.text))
     return statement.where(or_(*found))
+
+
+def in_a_member() -> ColumnElement[bool]:
+    """Of a Task: whether its account is (still) one of the organization's."""
+    home = select(Space.organization_id).where(Space.id == Task.space_id).correlate(Task).scalar_subquery()
+    mine = (Member.account_uin == Task.account_uin, Member.organization_id == home)
+    return select(Member.account_uin).where(*mine).correlate(Task).exists()
 
 
 def held_by_user(table: Any, user_id: str) -> Any:
