@@ -178,8 +178,11 @@ def test_mem_2_the_admin_account_is_not_removed_nor_who_is_chosen_with_it(browse
     organization = signed_in.organization
     chosen = [member(make, organization, "shop"), organization.admin_uin]
     browser.open("/console/organization").submit("Remove", member=chosen)
-    browser.submit("Remove from the organization", status=400)
-    assert "is the admin account" in browser.text
+    assert "Acme-admin is the admin account of the organization. It stays" in browser.text
+    assert "Removes 1 account from" in browser.text
+    token = browser.page.find(attrs={"name": "csrf_token"})["value"]
+    browser.post("/console/organization/members/remove", {"csrf_token": token, "member": chosen}, status=400)
+    assert "is the admin account of the organization and cannot be removed" in browser.text
     assert names(make, organization) == ["Acme-admin", "shop"]
     with make.transaction() as session:
         refusal = session.scalars(select(AuditEvent).where(AuditEvent.result == Result.REFUSED)).one()
