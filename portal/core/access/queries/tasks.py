@@ -21,7 +21,7 @@ from portal.core.access.models import (
     TaskStatus,
     UserSync,
 )
-from portal.core.access.queries.shared import OUTDATED, count, find, sum_if
+from portal.core.access.queries.shared import OUTDATED, count, find, in_a_member, sum_if
 from portal.core.access.rows import (
     Batch,
     Counts,
@@ -110,7 +110,10 @@ def counts(session: Session, space: Space) -> Counts:
             count(UserSync, UserSync.space_id == space.id),
             count(SyncedUser, SyncedUser.space_id == space.id),
             count(Task, and_(Task.space_id == space.id, open_tasks)),
-            count(Task, and_(Task.space_id == space.id, Task.status == TaskStatus.FAILED)),
+            count(
+                Task,
+                and_(Task.space_id == space.id, Task.status == TaskStatus.FAILED, Task.attempts > 0, in_a_member()),
+            ),
         )
     ).one()
     return Counts(*row)
