@@ -166,3 +166,33 @@ def test_ic_14_an_event_that_nobody_can_run_again_is_none(browser: Browser, admi
     for task_id in gone:
         assert task_id not in browser.text
         browser.open(f"/console/syncs/events/{task_id}/retry", status=404).open("/console/syncs?tab=events")
+
+
+def test_ic_14_a_deletion_that_failed_says_so_and_is_run_again(
+    browser: Browser, admin: Admin, make: Make, database: Database, settings: Settings
+) -> None:
+    sync = synchronize(make, admin.space, make.account(admin.space, "shop"), "alice", deletion="Delete")
+    run_until_idle(database, settings)
+    with make.transaction() as session:
+        alice = find_cam_user(session, sync.account_uin, "alice")
+        assert alice
+        key = access_keys.create_access_key(session, SYSTEM, cam_user=alice)[0]
+    browser.open(f"/console/syncs/{sync.id}/delete").submit("Delete synchronization")
+    browser.open("/console/syncs")
+    assert "alice User Deleting" in browser.text
+    assert "Delete alice shop" not in browser.text
+    run_until_idle(database, settings)
+    for url in ("/console/syncs", f"/console/syncs/{sync.id}"):
+        browser.open(url)
+        assert "Deletion failed" in browser.text
+        assert not browser.page.find("a", href=f"/console/syncs/{sync.id}/delete")
+    browser.open("/console/syncs").submit("Retry alice shop")
+    assert browser.url == "/console/syncs"
+    assert "alice User Deleting" in browser.text
+    run_until_idle(database, settings)
+    with make.transaction() as session:
+        session.delete(session.merge(key))
+    browser.open(f"/console/syncs/{sync.id}").submit("Retry the deletion")
+    run_until_idle(database, settings)
+    browser.open("/console/syncs")
+    assert "No user synchronizations" in browser.text
