@@ -191,8 +191,10 @@ def move_members() -> Any:
             return render_template("console/organization/move.html", form=form, rows=rows, target=target, change=change)
         moved = form.attempt(_on_chosen(members.move_members, department=target))
         if moved is not None:
-            done = ngettext("%(num)s member moved.", "%(num)s members moved.", len(moved.rows))
-            flash(done, "good")
+            if moved.rows:
+                flash(ngettext("%(num)s member moved.", "%(num)s members moved.", len(moved.rows)), "good")
+            else:
+                flash(_("Nothing to move: all of them are in %(name)s already.", name=target.name), "good")
             if moved.batch_id:
                 back = url_for("console.organization", department=target.id)
                 return redirect(url_for("console.batch", batch_id=moved.batch_id, back=back), 303)

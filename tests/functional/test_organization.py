@@ -250,3 +250,15 @@ def test_a_read_only_administrator_sees_the_organization_and_changes_nothing(bro
         "members/remove",
     ):
         browser.open(f"/console/organization/{path}", status=403)
+
+
+def test_mem_2_moving_who_is_there_already_says_so_and_closing_is_offered_at_root(browser, make, signed_in):
+    organization = signed_in.organization
+    sales, shop = department(make, organization, "Sales"), member(make, organization, "shop")
+    browser.open("/console/organization")
+    assert "Close the organization" in browser.text
+    for words in ("1 member moved.", "Nothing to move: all of them are in Sales already."):
+        browser.open(f"/console/organization/members/move?member={shop}").submit("Move", department=sales.id)
+        assert words in browser.text
+    assert browser.url == f"/console/organization?department={sales.id}"
+    assert "Close the organization" not in browser.text

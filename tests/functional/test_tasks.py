@@ -69,6 +69,17 @@ def test_ic_15_the_list_searches_and_filters(browser: Browser, batch_id: str, ma
     assert "The account does not answer." in table
     browser.open("/console/tasks").submit("Search", q="alice", type="DeleteRoleAssignment")
     assert "No task matches" in browser.text
+    for words in ("reader bob", "bob reader shop", "Bob"):
+        browser.open("/console/tasks").submit("Search", q=words)
+        assert "bob" in browser.page.find("tbody").get_text(), words
+        assert "alice" not in browser.page.find("tbody").get_text(), words
+    with make.transaction() as session:
+        task = session.query(Task).filter_by(principal_name="bob").one()
+    for text in (task.id, batch_id, task.configuration_id):
+        browser.open("/console/tasks").submit("Search", q=text)
+        assert "bob" in browser.page.find("tbody").get_text(), text
+    browser.open("/console/tasks").submit("Search", q="bob nobody")
+    assert "No task matches" in browser.text
 
 
 def test_ic_15_progress_is_a_fragment_for_scripts_and_a_page_for_people(

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from portal.core.access.models import Task, TaskStatus, TaskType, UserSync
-from portal.core.access.queries.shared import find, in_a_member
+from portal.core.access.queries.shared import find_tasks, in_a_member
 from portal.core.access.rows import SyncEventRow
 from portal.core.paging import Page, Search, paginate
 from portal.core.space.models import Space
@@ -41,7 +41,7 @@ def failed_events(session: Session, space: Space, search: Search, sync_id: str =
     )
     if sync_id:
         statement = statement.where(Task.sync_id == sync_id)
-    statement = find(statement, search, [Task.search_key], Task.id)
+    statement = find_tasks(statement, search)
     newest = Search(search.text, search.sort or "-ended", search.page, search.size, search.filters)
     sorts = {"ended": Task.ended_at, "account": Task.account_name, "type": Task.type}
     page = paginate(session, statement, newest, sorts=sorts, key=Task.id)
