@@ -99,7 +99,7 @@ def test_ic_14_a_failed_event_is_listed_and_retried_with_another_policy(
     browser.open("/console/syncs").submit("Search", events="failed")
     browser.click("1 failed event")
     assert "The account has CAM users named alice and alice_cic already." in browser.text
-    browser.open("/console/syncs").click("Failed events 1").submit("Retry")
+    browser.open("/console/syncs").click("Failed events 1").submit("Retry alice shop")
     assert browser.url == "/console/syncs?tab=events"
     run_until_idle(database, settings)
     browser.open("/console/syncs?tab=events").click("Retry with another policy alice shop")

@@ -104,7 +104,7 @@ def test_ic_15_a_failed_task_runs_again(
     assert "Retry" not in browser.text
     with make.transaction() as session:
         session.query(Task).filter_by(principal_name="bob").one().status = TaskStatus.FAILED
-    browser.open(f"/console/tasks/batches/{batch_id}").submit("Retry", status=409)
+    browser.open(f"/console/tasks/batches/{batch_id}").submit("Retry Grant authorization bob shop", status=409)
     assert "This authorization exists by now." in browser.text
 
 
@@ -131,7 +131,7 @@ def test_ic_15_what_has_not_begun_is_canceled_one_by_one_or_all_at_once(
     url = f"/console/tasks/batches/{batch_id}"
     browser.open(url)
     assert "Cancel 2 tasks that have not begun" in browser.text
-    browser.submit("Cancel")
+    browser.submit("Cancel Grant authorization alice shop")
     assert "The task is canceled." in browser.text
     assert "before it began." in browser.text
     browser.submit("Cancel the task that has not begun")
@@ -210,7 +210,7 @@ def test_ic_15_retry_and_cancel_come_back_to_the_page_as_it_was(
 ) -> None:
     dialog = "/console/organization/members/remove?member=1&member=2"
     page = url_for(f"/console/tasks/batches/{batch_id}", wizard="remove", back=dialog)
-    browser.open(page).submit("Cancel")
+    browser.open(page).submit("Cancel Grant authorization alice shop")
     assert same_page(browser.url, page)
     assert "The task is canceled." in browser.text
     browser.submit("Cancel the task that has not begun")
@@ -219,8 +219,8 @@ def test_ic_15_retry_and_cancel_come_back_to_the_page_as_it_was(
     with make.transaction() as session:
         session.query(Task).update({"status": TaskStatus.FAILED, "attempts": 1})
         session.query(Authorization).delete()
-    for button in ("Retry", "Retry the failed task"):
+    for button in ("Retry Grant authorization bob shop", "Retry the failed task"):
         browser.open(f"{page}&status=Failed").submit(button)
         assert same_page(browser.url, f"{page}&status=Failed")
-    browser.open("/console/tasks?status=Queued").submit("Cancel")
+    browser.open("/console/tasks?status=Queued").submit("Cancel Grant authorization bob shop")
     assert browser.url == "/console/tasks?status=Queued"
