@@ -191,8 +191,10 @@ def move_members() -> Any:
             return render_template("console/organization/move.html", form=form, rows=rows, target=target, change=change)
         moved = form.attempt(_on_chosen(members.move_members, department=target))
         if moved is not None:
-            done = ngettext("%(num)s member moved.", "%(num)s members moved.", len(moved.rows))
-            flash(done, "good")
+            if moved.rows:
+                flash(ngettext("%(num)s member moved.", "%(num)s members moved.", len(moved.rows)), "good")
+            else:
+                flash(_("Nothing to move: all of them are in %(name)s already.", name=target.name), "good")
             if moved.batch_id:
                 back = url_for("console.organization", department=target.id)
                 return redirect(url_for("console.batch", batch_id=moved.batch_id, back=back), 303)
@@ -203,13 +205,18 @@ def move_members() -> Any:
 @blueprint.route("/organization/members/remove", methods=["GET", "POST"])
 @requires(Permission.DELETE_MEMBER)
 def remove_members() -> Any:
-    rows = queries.members_of(db(), organization(), _chosen())
+    """Without the admin account, which stays, with whatever stands in it."""
+    chosen = queries.members_of(db(), organization(), _chosen())
+    rows = [row for row in chosen if row.uin != organization().admin_uin]
     form = Form()
     if form.validate_on_submit() and form.attempt(_on_chosen(members.remove_members)):
         flash(ngettext("%(num)s member removed.", "%(num)s members removed.", len(rows)), "good")
         return _to_department(rows[0].department_id)
-    held = removal(db(), Scope(current_user.space, accounts=_chosen())) if current_user.space else None
-    return render_template("console/organization/remove.html", form=form, rows=rows, removal=held), form.status
+    held = removal(db(), Scope(current_user.space, accounts=[row.uin for row in rows])) if current_user.space else None
+    staying = [row.name for row in chosen if row not in rows]
+    return render_template(
+        "console/organization/remove.html", form=form, rows=rows, staying=staying, removal=held
+    ), form.status
 
 
 def _on_chosen(verb: Callable[..., Any], **fields: Any) -> Callable[[], Any]:

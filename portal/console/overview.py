@@ -99,7 +99,7 @@ def expires_soon(idp: TrustedIdentityProvider | None) -> bool:
 
 def _steps(of: Space, idp: TrustedIdentityProvider | None, people: dict[str, int], counts: Counts) -> list[Step]:
     """What to do next, in the order in which it is of use."""
-    sso, scim, tasks = url_for("console.sso"), url_for("console.scim"), url_for("console.tasks")
+    sso, scim, failed = url_for("console.sso"), url_for("console.scim"), url_for("console.tasks", status="Failed")
     configurations, accounts = url_for("console.configurations"), url_for("console.accounts")
     steps = []
     if offers.waiting(db(), of) is not None:
@@ -130,7 +130,7 @@ def _steps(of: Space, idp: TrustedIdentityProvider | None, people: dict[str, int
         url = url_for("console.redeploy_outdated", back=url_for("console.overview"))
         steps.append(Step(_("Redeploy permission configurations"), text, url))
     if counts.tasks_failed:
-        steps.append(Step(_("Look at failed tasks"), _("Retry them or remove their cause."), tasks))
+        steps.append(Step(_("Look at failed tasks"), _("Retry them or remove their cause."), failed))
     return steps
 
 

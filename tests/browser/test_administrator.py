@@ -7,7 +7,7 @@ from threading import Thread
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from portal.demo import company
 from tests.browser.conftest import Watch
@@ -218,3 +218,34 @@ def test_ic_14_a_user_synchronization_gives_the_employee_a_user_in_the_account(c
     sign_in(portal, site, "frank")
     portal.get_by_role("link", name="Log in with a CAM user").click()
     expect(portal.get_by_role("button", name="Log in to staging as frank")).to_be_visible()
+
+
+def test_progress_that_is_fetched_again_takes_nobodys_place_away(page: Page, site: Site) -> None:
+    """A batch that never settles: who stands on a link with the keyboard, or scrolled the table, stays there."""
+    answers: list[str] = []
+
+    def unsettled(route: Route) -> None:
+        answer = route.fetch()
+        answers.append(answer.text().replace("data-settled", ""))
+        number = f"<i>answer {len(answers)}</i>" if len(answers) < 2 else "<i>the last one</i>"
+        route.fulfill(response=answer, body=answers[-1].replace("</section>", f"{number}</section>", 1))
+
+    sign_in_at_console(page, site.url)
+    page.set_viewport_size({"width": 400, "height": 600})
+    page.goto(f"{site.url}/console/tasks")
+    address = str(page.locator("td a[href*='/batches/']").first.get_attribute("href"))
+    page.route(f"**{address}", unsettled)
+    page.goto(f"{site.url}{address}")
+    link = page.locator("td a").first
+    link.focus()
+    scrolled = page.locator(".table-wrap").evaluate("wrap => { wrap.scrollLeft = 40; return wrap.scrollLeft; }")
+    assert scrolled == 40
+    expect(page.get_by_text("the last one")).to_be_visible()
+    expect(link).to_be_focused()
+    assert page.locator(".table-wrap").evaluate("wrap => wrap.scrollLeft") == scrolled
+    link.evaluate("link => { link.dataset.mine = 'yes'; }")
+    with page.expect_response(f"**{address}"):
+        pass
+    with page.expect_response(f"**{address}"):
+        pass
+    assert link.get_attribute("data-mine") == "yes"

@@ -85,6 +85,8 @@ def test_ic_13_remove_permissions_says_what_is_lost(
     shop = granted[0]
     browser.open(f"/console/accounts/{shop.uin}").click("Remove permissions alice")
     assert "alice loses in shop: Reader" in browser.text
+    assert "refused at once, and who is inside is put out." in browser.text
+    assert "session duration" not in browser.text
     browser.submit("Remove permissions", authorization=[], status=400)
     assert "Select at least one permission configuration." in browser.text
     browser.open(f"/console/accounts/{shop.uin}").click("Remove permissions alice")

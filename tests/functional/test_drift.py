@@ -162,7 +162,7 @@ def test_what_could_not_be_repaired_stands_there_with_its_reason(house: House, m
     assert "Failed" in console.text
     assert f"{ROLE}: Not yours." in console.text
     assert "Role gone" in console.text
-    console.open("/console/tasks?type=RepairAccount").submit("Retry")
+    console.open("/console/tasks?type=RepairAccount").submit("Retry Repair account bank")
     house.work.work()
     assert house.work.differences(house.bank) == []
 

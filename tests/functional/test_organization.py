@@ -178,8 +178,11 @@ def test_mem_2_the_admin_account_is_not_removed_nor_who_is_chosen_with_it(browse
     organization = signed_in.organization
     chosen = [member(make, organization, "shop"), organization.admin_uin]
     browser.open("/console/organization").submit("Remove", member=chosen)
-    browser.submit("Remove from the organization", status=400)
-    assert "is the admin account" in browser.text
+    assert "Acme-admin is the admin account of the organization. It stays" in browser.text
+    assert "Removes 1 account from" in browser.text
+    token = browser.page.find(attrs={"name": "csrf_token"})["value"]
+    browser.post("/console/organization/members/remove", {"csrf_token": token, "member": chosen}, status=400)
+    assert "is the admin account of the organization and cannot be removed" in browser.text
     assert names(make, organization) == ["Acme-admin", "shop"]
     with make.transaction() as session:
         refusal = session.scalars(select(AuditEvent).where(AuditEvent.result == Result.REFUSED)).one()
@@ -247,3 +250,15 @@ def test_a_read_only_administrator_sees_the_organization_and_changes_nothing(bro
         "members/remove",
     ):
         browser.open(f"/console/organization/{path}", status=403)
+
+
+def test_mem_2_moving_who_is_there_already_says_so_and_closing_is_offered_at_root(browser, make, signed_in):
+    organization = signed_in.organization
+    sales, shop = department(make, organization, "Sales"), member(make, organization, "shop")
+    browser.open("/console/organization")
+    assert "Close the organization" in browser.text
+    for words in ("1 member moved.", "Nothing to move: all of them are in Sales already."):
+        browser.open(f"/console/organization/members/move?member={shop}").submit("Move", department=sales.id)
+        assert words in browser.text
+    assert browser.url == f"/console/organization?department={sales.id}"
+    assert "Close the organization" not in browser.text

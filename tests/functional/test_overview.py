@@ -9,8 +9,11 @@ import pytest
 from sqlalchemy import select
 
 from portal.core import clock
+from portal.core.access.models import Task, TaskStatus, TaskType
+from portal.core.access.tasks import enqueue, new_batch
 from portal.core.audit import AuditEvent
 from portal.core.cam.models import CamPolicy, CamRole
+from portal.core.organization.models import Member
 from portal.core.space.models import Space
 from tests.support import admin
 
@@ -126,3 +129,23 @@ def test_the_navigation_shows_the_pages_that_one_may_open(browser, make):
 def _entries(browser):
     links = browser.page.find("nav", class_="sidenav").find_all("a")
     return {link.get_text(" ", strip=True): link["href"] for link in links}
+
+
+def test_ic_2_only_failed_tasks_that_can_run_again_are_something_to_do(browser, make):
+    space = admin.sign_in(browser, make).space
+    shop, lab = make.account(space, "shop"), make.account(space, "lab")
+    with make.transaction() as session:
+        for account, attempts in ((shop, 3), (shop, 0), (lab, 3)):
+            about = {"space_id": space.id, "account_uin": account.uin, "type": TaskType.UNDEPLOY}
+            enqueue(session, batch_id=new_batch(), status=TaskStatus.FAILED, attempts=attempts, **about)
+        session.query(Member).filter_by(account_uin=lab.uin).delete()
+    browser.open("/console/")
+    assert "1 Failed tasks" in browser.text
+    assert browser.page.find("a", class_="tile", href="/console/tasks?status=Failed")
+    browser.click("Look at failed tasks")
+    assert browser.url == "/console/tasks?status=Failed"
+    with make.transaction() as session:
+        session.query(Task).filter_by(account_uin=shop.uin, attempts=3).delete()
+    browser.open("/console/")
+    assert "0 Failed tasks" in browser.text
+    assert "Look at failed tasks" not in browser.text

@@ -15,6 +15,7 @@ from portal.core.cam.models import CamPolicy
 from portal.core.cam.users import create_cam_user, find_cam_user
 from portal.core.database import Database
 from portal.core.organization import queries
+from portal.core.organization.models import Account
 from portal.settings import Settings
 from portal.worker.engine import run_until_idle
 from tests.support.admin import PASSWORD, Admin, enter, sign_in
@@ -169,3 +170,33 @@ def test_nothing_named_nothing_removed(browser: Browser, admin: Admin) -> None:
     browser.open("/console/remove-everything?user=nobody&account=1&back=/console/users")
     assert "Nothing is left to be removed." in browser.text
     assert browser.url == "/console/users"
+
+
+def test_mem_2_the_admin_account_keeps_everything_when_it_is_chosen_with_others(
+    browser: Browser, make: Make, admin: Admin, estate: dict[str, str], work: Callable[[], None]
+) -> None:
+    with make.transaction() as session:
+        root = session.get_one(Account, admin.organization.admin_uin)
+    grant(
+        make,
+        admin.space,
+        accounts=[root],
+        principals=[make.user(admin.space, "root")],
+        configurations=[make_configuration(make, admin.space, "Auditor")],
+    )
+    work()
+    browser.open(f"/console/organization/members/remove?member={root.uin}")
+    assert "Remove everything first" not in browser.text
+    assert "No member chosen" in browser.text
+    browser.open(f"{estate['account']}&member={root.uin}").click("Remove everything first")
+    assert "root in" not in browser.text
+    shop = estate["account"].split("=")[1]
+    browser.open(f"/console/remove-everything?account={shop}&account={root.uin}")
+    browser.submit("Remove everything", status=400)
+    assert f"{root.uin} is the admin account of the organization" in browser.text
+    with make.transaction() as session:
+        assert session.query(Authorization).count() == 3
+    browser.open(estate["account"]).click("Remove everything first").submit("Remove everything")
+    work()
+    with make.transaction() as session:
+        assert [one.account_uin for one in session.query(Authorization)] == [root.uin]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from portal.core.access import syncs
-from portal.core.access.models import UserSync
+from portal.core.access.models import TaskStatus, TaskType, UserSync
+from portal.core.access.tasks import enqueue, new_batch
 from portal.core.actor import SYSTEM
 from portal.core.cam import access_keys
 from portal.core.cam.users import create_cam_user, find_cam_user
 from portal.core.database import Database
-from portal.core.organization.models import Account
+from portal.core.organization.models import Account, Member
 from portal.core.space.models import Space
 from portal.settings import Settings
 from portal.worker.engine import run_until_idle
@@ -98,7 +99,7 @@ def test_ic_14_a_failed_event_is_listed_and_retried_with_another_policy(
     browser.open("/console/syncs").submit("Search", events="failed")
     browser.click("1 failed event")
     assert "The account has CAM users named alice and alice_cic already." in browser.text
-    browser.open("/console/syncs").click("Failed events 1").submit("Retry")
+    browser.open("/console/syncs").click("Failed events 1").submit("Retry alice shop")
     assert browser.url == "/console/syncs?tab=events"
     run_until_idle(database, settings)
     browser.open("/console/syncs?tab=events").click("Retry with another policy alice shop")
@@ -154,3 +155,65 @@ def test_ic_14_the_review_says_what_becomes_of_the_accounts_own_user(
     for said in words:
         assert said in browser.text
     assert ("1 CAM user of an account is taken over" in browser.text) == (strategy == "TakeOver")
+
+
+def failed_task(make: Make, space: Space, account: Account, type: TaskType, sync_id: str | None = None) -> str:
+    with make.transaction() as session:
+        about = {"space_id": space.id, "account_uin": account.uin, "account_name": account.name, "sync_id": sync_id}
+        outcome = {"status": TaskStatus.FAILED, "attempts": 1, "reason": "The account does not answer."}
+        return enqueue(session, batch_id=new_batch(), type=type, principal_name=str(type), **about, **outcome).id
+
+
+def test_ic_14_an_event_that_nobody_can_run_again_is_none(browser: Browser, admin: Admin, make: Make) -> None:
+    shop, lab = make.account(admin.space, "shop"), make.account(admin.space, "lab")
+    sync = synchronize(make, admin.space, shop, "alice")
+    gone = [
+        failed_task(make, admin.space, shop, TaskType.SYNC_DELETE, "up-gone"),
+        failed_task(make, admin.space, lab, TaskType.SYNC_USER_REMOVED),
+    ]
+    left = [
+        failed_task(make, admin.space, shop, TaskType.SYNC_DELETE, sync.id),
+        failed_task(make, admin.space, shop, TaskType.SYNC_USER_REMOVED, "up-gone"),
+    ]
+    browser.open("/console/syncs?tab=events")
+    assert "Failed events 3" in browser.text
+    with make.transaction() as session:
+        session.query(Member).filter_by(account_uin=lab.uin).delete()
+    browser.open("/console/syncs?tab=events")
+    assert "Failed events 2" in browser.text
+    for task_id in left:
+        assert task_id in browser.text
+        browser.open(f"/console/syncs/events/{task_id}/retry").open("/console/syncs?tab=events")
+    for task_id in gone:
+        assert task_id not in browser.text
+        browser.open(f"/console/syncs/events/{task_id}/retry", status=404).open("/console/syncs?tab=events")
+
+
+def test_ic_14_a_deletion_that_failed_says_so_and_is_run_again(
+    browser: Browser, admin: Admin, make: Make, database: Database, settings: Settings
+) -> None:
+    sync = synchronize(make, admin.space, make.account(admin.space, "shop"), "alice", deletion="Delete")
+    run_until_idle(database, settings)
+    with make.transaction() as session:
+        alice = find_cam_user(session, sync.account_uin, "alice")
+        assert alice
+        key = access_keys.create_access_key(session, SYSTEM, cam_user=alice)[0]
+    browser.open(f"/console/syncs/{sync.id}/delete").submit("Delete synchronization")
+    browser.open("/console/syncs")
+    assert "alice User Deleting" in browser.text
+    assert "Delete alice shop" not in browser.text
+    run_until_idle(database, settings)
+    for url in ("/console/syncs", f"/console/syncs/{sync.id}"):
+        browser.open(url)
+        assert "Deletion failed" in browser.text
+        assert not browser.page.find("a", href=f"/console/syncs/{sync.id}/delete")
+    browser.open("/console/syncs").submit("Retry alice shop")
+    assert browser.url == "/console/syncs"
+    assert "alice User Deleting" in browser.text
+    run_until_idle(database, settings)
+    with make.transaction() as session:
+        session.delete(session.merge(key))
+    browser.open(f"/console/syncs/{sync.id}").submit("Retry the deletion")
+    run_until_idle(database, settings)
+    browser.open("/console/syncs")
+    assert "No user synchronizations" in browser.text

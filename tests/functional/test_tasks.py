@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from sqlalchemy import update
@@ -32,6 +33,16 @@ def batch_id(admin: Admin, make: Make) -> str:
     return grant(make, admin.space, accounts=[shop], principals=people, configurations=[reader])
 
 
+def url_for(path: str, **query: str) -> str:
+    return f"{path}?{urlencode(query)}"
+
+
+def same_page(one: str, other: str) -> bool:
+    """Whether two URLs say the same, whichever way they are escaped."""
+    parts = [urlsplit(url) for url in (one, other)]
+    return len({(part.path, tuple(sorted(parse_qsl(part.query)))) for part in parts}) == 1
+
+
 def fail(make: Make, name: str) -> None:
     with make.transaction() as session:
         session.execute(
@@ -58,6 +69,17 @@ def test_ic_15_the_list_searches_and_filters(browser: Browser, batch_id: str, ma
     assert "The account does not answer." in table
     browser.open("/console/tasks").submit("Search", q="alice", type="DeleteRoleAssignment")
     assert "No task matches" in browser.text
+    for words in ("reader bob", "bob reader shop", "Bob"):
+        browser.open("/console/tasks").submit("Search", q=words)
+        assert "bob" in browser.page.find("tbody").get_text(), words
+        assert "alice" not in browser.page.find("tbody").get_text(), words
+    with make.transaction() as session:
+        task = session.query(Task).filter_by(principal_name="bob").one()
+    for text in (task.id, batch_id, task.configuration_id):
+        browser.open("/console/tasks").submit("Search", q=text)
+        assert "bob" in browser.page.find("tbody").get_text(), text
+    browser.open("/console/tasks").submit("Search", q="bob nobody")
+    assert "No task matches" in browser.text
 
 
 def test_ic_15_progress_is_a_fragment_for_scripts_and_a_page_for_people(
@@ -82,7 +104,7 @@ def test_ic_15_a_failed_task_runs_again(
     assert "Retry" not in browser.text
     with make.transaction() as session:
         session.query(Task).filter_by(principal_name="bob").one().status = TaskStatus.FAILED
-    browser.open(f"/console/tasks/batches/{batch_id}").submit("Retry", status=409)
+    browser.open(f"/console/tasks/batches/{batch_id}").submit("Retry Grant authorization bob shop", status=409)
     assert "This authorization exists by now." in browser.text
 
 
@@ -109,7 +131,7 @@ def test_ic_15_what_has_not_begun_is_canceled_one_by_one_or_all_at_once(
     url = f"/console/tasks/batches/{batch_id}"
     browser.open(url)
     assert "Cancel 2 tasks that have not begun" in browser.text
-    browser.submit("Cancel")
+    browser.submit("Cancel Grant authorization alice shop")
     assert "The task is canceled." in browser.text
     assert "before it began." in browser.text
     browser.submit("Cancel the task that has not begun")
@@ -181,3 +203,24 @@ def test_tasks_are_counted_for_monitoring(browser: Browser, batch_id: str) -> No
     assert 'portal_tasks{status="Queued"} 2.0' in text
     assert 'portal_tasks{status="Canceled"} 0.0' in text
     assert "portal_tasks_waiting_seconds" in text
+
+
+def test_ic_15_retry_and_cancel_come_back_to_the_page_as_it_was(
+    browser: Browser, batch_id: str, make: Make, database: Database, settings: Settings
+) -> None:
+    dialog = "/console/organization/members/remove?member=1&member=2"
+    page = url_for(f"/console/tasks/batches/{batch_id}", wizard="remove", back=dialog)
+    browser.open(page).submit("Cancel Grant authorization alice shop")
+    assert same_page(browser.url, page)
+    assert "The task is canceled." in browser.text
+    browser.submit("Cancel the task that has not begun")
+    assert same_page(browser.url, page)
+    assert browser.page.find("a", string="Completed")["href"] == dialog
+    with make.transaction() as session:
+        session.query(Task).update({"status": TaskStatus.FAILED, "attempts": 1})
+        session.query(Authorization).delete()
+    for button in ("Retry Grant authorization bob shop", "Retry the failed task"):
+        browser.open(f"{page}&status=Failed").submit(button)
+        assert same_page(browser.url, f"{page}&status=Failed")
+    browser.open("/console/tasks?status=Queued").submit("Cancel Grant authorization bob shop")
+    assert browser.url == "/console/tasks?status=Queued"

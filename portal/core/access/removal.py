@@ -38,7 +38,7 @@ from portal.core.access.tasks import enqueue, new_batch
 from portal.core.actor import Actor
 from portal.core.directory import groups as directory
 from portal.core.directory.models import Group, Membership, User
-from portal.core.errors import Invalid
+from portal.core.errors import Conflict, Invalid
 from portal.core.organization.models import Member, Organization
 from portal.core.space.models import Space
 
@@ -57,13 +57,15 @@ def remove_everything(
 
     Access ends, memberships and policies of the configurations go with this transaction, the rest by tasks. Of more
     than `triples_per_batch` the first so many go; to be called again for the rest. Raises Invalid (nothing named),
-    NotFound, Forbidden for a membership that is SCIM's.
+    NotFound, Forbidden for a membership that is SCIM's, Conflict for the admin account among others: it is not removed,
+    and alone it is to be emptied only before the organization is closed.
     """
     scope = Scope(space, users, groups, configurations, accounts)
     if scope.empty:
         raise Invalid("Choose what everything is to be removed of.", field="users")
     if accounts:
         pick_accounts(session, space, accounts)
+        _check_admin_account(session, space, accounts)
     if configurations:
         pick_configurations(session, space, configurations)
     if users or groups:
@@ -82,6 +84,12 @@ def remove_everything(
     details = {**removed, "of": {name: list(ids[:100]) for name, ids in named.items() if ids}}
     audit.record(session, actor, "access.remove_everything", target_type="batch", target_id=batch.id, details=details)
     return batch.id
+
+
+def _check_admin_account(session: Session, space: Space, accounts: Sequence[int]) -> None:
+    admin_uin = session.get_one(Organization, space.organization_id).admin_uin
+    if admin_uin in accounts and len(set(accounts)) > 1:
+        raise Conflict(f"{admin_uin} is the admin account of the organization, which stays. Leave it out.")
 
 
 class _Batch:

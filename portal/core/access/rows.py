@@ -204,7 +204,10 @@ class Change:
 
 @dataclass(frozen=True)
 class SyncRow:
-    """`users` counts the CAM users that stand in the account because of it, `events` its failed events."""
+    """`users` counts the CAM users that stand in the account because of it, `events` its failed events.
+
+    `failed_deletion` is the id of the task that should have deleted it and failed, None when there is none.
+    """
 
     id: str
     status: SyncStatus
@@ -220,6 +223,7 @@ class SyncRow:
     principal_name: str
     users: int
     events: int
+    failed_deletion: str | None
 
 
 @dataclass(frozen=True)
@@ -327,6 +331,8 @@ class UserEntryRow:
 
 @dataclass(frozen=True)
 class Counts:
+    """`tasks_failed` are those that can be run again."""
+
     configurations: int
     deployments: int
     outdated: int

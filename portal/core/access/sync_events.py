@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from portal.core import audit, clock
 from portal.core.access import tasks
-from portal.core.access.models import DeletionStrategy, DuplicationStrategy, Task, TaskStatus, TaskType, UserSync
-from portal.core.access.queries.sync_events import MAKING, TYPES
+from portal.core.access.models import DeletionStrategy, DuplicationStrategy, Task, TaskType, UserSync
+from portal.core.access.queries.sync_events import MAKING, TYPES, is_failed_event
 from portal.core.actor import Actor
 from portal.core.errors import Conflict, Invalid, NotFound
 from portal.core.space.models import Space
@@ -16,8 +16,8 @@ from portal.core.space.models import Space
 
 def get_event(session: Session, space: Space, task_id: str) -> Task:
     """A failed task of a synchronization. Raises NotFound."""
-    task = tasks.get_task(session, space, task_id)
-    if task.type not in TYPES or task.status != TaskStatus.FAILED or not task.attempts:
+    task = session.scalar(select(Task).where(Task.space_id == space.id, Task.id == task_id, is_failed_event()))
+    if task is None:
         raise NotFound("There is no such failed event (any more).")
     return task
 

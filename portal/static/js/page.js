@@ -51,14 +51,29 @@ for (const counter of document.querySelectorAll("[data-count]")) {
 // A form that sends itself: the sign-on to an account. Its button is there for browsers without scripts.
 document.querySelector("form[data-auto-submit]")?.submit();
 
-// A part of the page that is fetched again until it says that it is settled (task progress).
+// A part of the page that is fetched again until it says that it is settled (task progress). Only what changed is
+// exchanged, and the focus and what was scrolled sideways stay where they were.
+const nameOf = (element) => element.id || [element.tagName, element.name, element.getAttribute("href"), element.form?.getAttribute("action")].join(" ");
+const exchange = (part, html) => {
+  const scrolled = [...part.querySelectorAll(".table-wrap")].map((wrap) => wrap.scrollLeft);
+  const focused = part.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+  part.innerHTML = html;
+  part.querySelectorAll(".table-wrap").forEach((wrap, number) => { wrap.scrollLeft = scrolled[number] ?? 0; });
+  if (focused === null) return;
+  const again = [...part.querySelectorAll("a[href], button, input, select, summary")].find((element) => nameOf(element) === focused);
+  if (!again) part.tabIndex = -1;
+  (again ?? part).focus({ preventScroll: true });
+};
 for (const part of document.querySelectorAll("[data-poll]")) {
+  let last = null;
   const refresh = async () => {
     if (part.querySelector("[data-settled]")) return;
     const answer = await fetch(part.dataset.poll, { headers: { "X-Fragment": "1" } }).catch(() => null);
     if (answer?.ok) {
       const html = await answer.text();
-      if (html !== part.innerHTML) part.innerHTML = html;
+      const said = html.replace(/(name="csrf_token" value=)"[^"]*"/g, "$1");
+      if (said !== last) exchange(part, html);
+      last = said;
     }
     setTimeout(refresh, 2000);
   };

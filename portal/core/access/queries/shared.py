@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, true, union_all
 
 from portal.core.access.models import (
     Configuration,
     Deployment,
     DeploymentStatus,
     PrincipalType,
+    Task,
 )
 from portal.core.directory.models import Group, Membership, User
+from portal.core.organization.models import Member
 from portal.core.paging import Search
+from portal.core.space.models import Space
 from portal.core.text import contains
 
 OUTDATED = and_(Deployment.status == DeploymentStatus.DEPLOYED, Deployment.deployed_revision < Configuration.revision)
@@ -46,6 +49,22 @@ def find(statement: Any, search: Search, keys: Sequence[Any], exact: Any = None)
     elif exact is not None and search.text.isdecimal() and len(search.text) < 19:
         found.append(exact == int(search.text))
     return statement.where(or_(*found))
+
+
+def find_tasks(statement: Any, search: Search) -> Any:
+    """Every word anywhere in the names of a task, in any order, or the id of task, batch or configuration."""
+    if not search.text:
+        return statement
+    named = and_(true(), *(Task.search_key.like(contains(word), escape="\\") for word in search.text.split()))
+    ids = (Task.id, Task.batch_id, Task.configuration_id)
+    return statement.where(or_(named, *(column == search.text for column in ids)))
+
+
+def in_a_member() -> ColumnElement[bool]:
+    """Of a Task: whether its account is (still) one of the organization's."""
+    home = select(Space.organization_id).where(Space.id == Task.space_id).correlate(Task).scalar_subquery()
+    mine = (Member.account_uin == Task.account_uin, Member.organization_id == home)
+    return select(Member.account_uin).where(*mine).correlate(Task).exists()
 
 
 def held_by_user(table: Any, user_id: str) -> Any:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from portal.core.access.models import Task, TaskStatus, TaskType, UserSync
-from portal.core.access.queries.shared import find
+from portal.core.access.queries.shared import find_tasks, in_a_member
 from portal.core.access.rows import SyncEventRow
 from portal.core.paging import Page, Search, paginate
 from portal.core.space.models import Space
@@ -20,7 +20,7 @@ TYPES = (*MAKING, TaskType.SYNC_DELETE, TaskType.SYNC_USER_REMOVED)
 
 
 def failed_events(session: Session, space: Space, search: Search, sync_id: str = "") -> Page[SyncEventRow]:
-    """Of all synchronizations, those that are gone included, or of one. Sorts: ended (newest first), account, type."""
+    """Of all synchronizations, or of one. Sorts: ended (newest first), account, type."""
     statement: Any = (
         select(
             Task.id,
@@ -41,7 +41,7 @@ def failed_events(session: Session, space: Space, search: Search, sync_id: str =
     )
     if sync_id:
         statement = statement.where(Task.sync_id == sync_id)
-    statement = find(statement, search, [Task.search_key], Task.id)
+    statement = find_tasks(statement, search)
     newest = Search(search.text, search.sort or "-ended", search.page, search.size, search.filters)
     sorts = {"ended": Task.ended_at, "account": Task.account_name, "type": Task.type}
     page = paginate(session, statement, newest, sorts=sorts, key=Task.id)
@@ -54,5 +54,11 @@ def count_failed_events(session: Session, space: Space) -> int:
 
 
 def is_failed_event() -> ColumnElement[bool]:
-    """What was refused when it was asked for (it exists already) has never run and is none."""
-    return (Task.status == TaskStatus.FAILED) & Task.type.in_(TYPES) & (Task.attempts > 0)
+    """What was refused when it was asked for (it exists already) has never run and is none.
+
+    Nor is what nobody can run again: its account left the organization, or its synchronization is gone. Only the CAM
+    users of former group members may still stand then.
+    """
+    there = select(UserSync.id).where(UserSync.id == Task.sync_id).correlate(Task).exists()
+    ran = (Task.status == TaskStatus.FAILED) & Task.type.in_(TYPES) & (Task.attempts > 0)
+    return ran & in_a_member() & ((Task.type == TaskType.SYNC_USER_REMOVED) | there)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, true
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from portal.core.access.models import (
     SyncedUser,
+    SyncStatus,
     Task,
+    TaskStatus,
+    TaskType,
     UserSync,
 )
 from portal.core.access.queries.shared import (
@@ -75,6 +78,7 @@ def _syncs(session: Session, space: Space, condition: ColumnElement[bool], searc
             *principal(UserSync.group_id, UserSync.user_id),
             count(SyncedUser, and_(SyncedUser.account_uin == UserSync.account_uin, covered)),
             count(Task, failed),
+            failed_deletion(),
         )
         .join(Member, Member.account_uin == UserSync.account_uin)
         .outerjoin(User, User.id == UserSync.user_id)
@@ -89,6 +93,19 @@ def _syncs(session: Session, space: Space, condition: ColumnElement[bool], searc
     sorts = {"account": Member.name_key, "principal": PRINCIPAL_KEY, "created": UserSync.created_at}
     page = paginate(session, statement, search, sorts=sorts, key=UserSync.id)
     return Page([SyncRow(*row) for row in page.rows], page.total, page.search)
+
+
+def failed_deletion() -> Any:
+    """Of a UserSync: the task that should have deleted it and failed for good, as long as no other is to do it."""
+    mine = (Task.sync_id == UserSync.id, Task.type == TaskType.SYNC_DELETE, UserSync.status == SyncStatus.DELETING)
+    other = aliased(Task)
+    waiting = select(other.id).where(
+        other.sync_id == UserSync.id,
+        other.type == TaskType.SYNC_DELETE,
+        other.status.in_([TaskStatus.QUEUED, TaskStatus.RUNNING]),
+    )
+    failed = select(Task.id).where(*mine, Task.status == TaskStatus.FAILED, ~waiting.correlate(UserSync).exists())
+    return failed.order_by(Task.created_at.desc(), Task.id).limit(1).correlate(UserSync).scalar_subquery()
 
 
 def users_of_sync(session: Session, space: Space, sync: UserSync, search: Search) -> Page[SyncedUserRow]:

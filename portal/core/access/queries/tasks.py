@@ -21,7 +21,7 @@ from portal.core.access.models import (
     TaskStatus,
     UserSync,
 )
-from portal.core.access.queries.shared import OUTDATED, count, find, sum_if
+from portal.core.access.queries.shared import OUTDATED, count, find_tasks, in_a_member, sum_if
 from portal.core.access.rows import (
     Batch,
     Counts,
@@ -54,7 +54,7 @@ def tasks_page(session: Session, space: Space, search: Search) -> Page[Task]:
         statement = statement.where(or_(Task.principal_id == search.filter("principal"), Task.batch_id.in_(about)))
     if search.filter("account").isdecimal():
         statement = statement.where(Task.account_uin == int(search.filter("account")))
-    statement = find(statement, search, [Task.search_key], Task.id)
+    statement = find_tasks(statement, search)
     newest = Search(search.text, search.sort or "-created", search.page, search.size, search.filters)
     sorts = {"created": Task.created_at, "ended": Task.ended_at, "number": Task.number}
     page = paginate(session, statement, newest, sorts=sorts, key=Task.number, scalars=True)
@@ -110,7 +110,10 @@ def counts(session: Session, space: Space) -> Counts:
             count(UserSync, UserSync.space_id == space.id),
             count(SyncedUser, SyncedUser.space_id == space.id),
             count(Task, and_(Task.space_id == space.id, open_tasks)),
-            count(Task, and_(Task.space_id == space.id, Task.status == TaskStatus.FAILED)),
+            count(
+                Task,
+                and_(Task.space_id == space.id, Task.status == TaskStatus.FAILED, Task.attempts > 0, in_a_member()),
+            ),
         )
     ).one()
     return Counts(*row)
