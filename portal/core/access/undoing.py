@@ -25,7 +25,7 @@ from portal.core.access.models import (
 )
 from portal.core.access.picking import chunks
 from portal.core.access.queries.departments import departments_of
-from portal.core.access.tasks import deployment_of, enqueue
+from portal.core.access.tasks import check_department, deployment_of, enqueue, ran_before
 from portal.core.actor import Actor
 from portal.core.directory.models import Membership, User
 from portal.core.errors import Conflict
@@ -143,10 +143,15 @@ def set_sync_status(session: Session, sync_id: str, status: SyncStatus) -> None:
 
 
 def cancel_revoke(session: Session, actor: Actor, task: Task) -> None:
-    """Access is open again as before it was asked for. Raises Conflict when it would be open to nothing."""
+    """Access is open again as before it was asked for.
+
+    Raises Conflict when it would be open to nothing, or when no department grants any more what only one granted.
+    """
     held = session.scalar(select(Authorization).where(*authorization_of(task)).with_for_update())
     if held is None:
         raise Conflict("The authorization is not there any more.")
+    if not held.direct:
+        check_department(session, task)
     granting = _another(session, task, TaskType.GRANT)
     deployment = deployment_of(session, task)
     if deployment is None and not granting:
@@ -158,12 +163,12 @@ def cancel_revoke(session: Session, actor: Actor, task: Task) -> None:
 
 
 def cancel_deploy(session: Session, actor: Actor, task: Task) -> None:
-    """What was deployed stays as it was, and still asks for redeployment; what never was is not there."""
+    """What was deployed stays as it was, and still asks for redeployment; what never was, or failed, is as it was."""
     deployment = deployment_of(session, task, lock=True)
     if deployment is None or deployment.status != DeploymentStatus.DEPLOYING:
         return
     if not _another(session, task, TaskType.DEPLOY, TaskType.GRANT):
-        done = deployment.deployed_revision > 0
+        done = deployment.deployed_revision > 0 and not ran_before(task)
         deployment.status = DeploymentStatus.DEPLOYED if done else DeploymentStatus.FAILED
         deployment.updated_at = clock.now()
 
@@ -174,7 +179,8 @@ def cancel_undeploy(session: Session, actor: Actor, task: Task) -> None:
 
 
 def cancel_sync_start(session: Session, actor: Actor, task: Task) -> None:
-    """It goes, unless CAM users stand in the account that nobody else asks for: those are left to its deletion."""
+    """It goes, unless CAM users stand in the account that nobody else asks for, or a run broke off and nobody knows who
+    stands there: those are left to its deletion."""
     sync = session.get(UserSync, task.sync_id, with_for_update=True, populate_existing=True) if task.sync_id else None
     if sync is None or sync.status == SyncStatus.DELETING:
         return
@@ -187,7 +193,7 @@ def cancel_sync_start(session: Session, actor: Actor, task: Task) -> None:
     alone = select(SyncedUser.user_id).where(
         SyncedUser.account_uin == sync.account_uin, SyncedUser.user_id.in_(_people(sync)), ~others.exists()
     )
-    if session.scalar(alone.limit(1)) is None:
+    if not ran_before(task) and session.scalar(alone.limit(1)) is None:
         session.delete(sync)
     else:
         sync.status = SyncStatus.FAILED
