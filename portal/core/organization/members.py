@@ -137,7 +137,7 @@ def remove_members(
                 f"{row.name} cannot be removed: the Identity Center still has {', '.join(held[row.uin])} "
                 "there. Remove these first."
             )
-    for table in (DeployedProvider, AccountCheck, Difference):
+    for table in (AccountCheck, Difference):
         session.execute(delete(table).where(table.account_uin.in_(uins)))
     bindings.uncover(session, accounts=uins)
     session.execute(delete(Member).where(Member.account_uin.in_(uins)))

@@ -77,7 +77,7 @@ def test_ic_12_an_account_out_of_which_everything_is_being_taken(house: Provisio
     alice, reader = house.user("alice"), house.configuration("reader")
     house.grant([shop, lab], [alice], [reader])
     house.work()
-    house.undeploy(house.deployments()[0])
+    house.undeploy(next(one for one in house.deployments() if one.account_uin == shop.uin))
     told = roles(house, [shop, lab], [alice], [reader])
     assert told.removing.rows == ["shop"]
     assert told.undeploying == 1
