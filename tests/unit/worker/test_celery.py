@@ -104,6 +104,7 @@ def test_a_message_is_not_worked_on_for_long(house: Provisioning, monkeypatch: p
 def test_a_worker_that_ends_by_itself_says_so_to_who_starts_it_again(
     house: Provisioning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(embedded, "chores", lambda *_args: lambda _stopping: None)
     monkeypatch.setattr(Celery, "worker_main", lambda *_args: None)
     with pytest.raises(SystemExit, match="without being asked to"):
         work(house.database, house.settings)
