@@ -2,13 +2,15 @@
 
 The rows stay the truth: a message says only that there is something to do, and whoever gets it takes the account whose
 turn it is. So a message that comes twice or too late does nothing, and one that is lost or cannot be sent costs two
-seconds: one thread of every worker looks for itself. Whoever sees more than it can do wakes one more.
+seconds: one thread of every worker looks for itself. Whoever sees more than it can do wakes one more. Nobody works on
+one message for long: RabbitMQ closes the channel of who has not acknowledged one for half an hour (consumer_timeout).
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +25,7 @@ from portal.worker.engine import Turns
 log = logging.getLogger(__name__)
 
 WAKE = "portal.wake"
+_TURN_SECONDS = 60.0
 
 
 def make_celery(settings: Settings) -> Celery:
@@ -64,11 +67,17 @@ def register(app: Celery, turns: Turns, stopping: Callable[[], bool] = lambda: F
 
     @app.task(name=WAKE, shared=False)  # type: ignore[untyped-decorator]
     def wake() -> None:
-        turns.run(stopping, more=lambda: send(app))
+        end = time.monotonic() + _TURN_SECONDS
+        turns.run(lambda: stopping() or time.monotonic() > end, more=lambda: send(app))
+        if time.monotonic() > end and not stopping():
+            send(app)
 
 
 def work(database: Database, settings: Settings) -> None:
-    """Runs until it is told to stop; then what is under way in each account is finished first."""
+    """Runs until it is told to stop; then what is under way in each account is finished first.
+
+    Raises SystemExit when it ended by itself, so that who looks after the process starts it again.
+    """
     app, turns = make_celery(settings), Turns(database, settings)
     looking = embedded.begin(turns, 1, chores=embedded.chores(database, settings), more=lambda: send(app))
     register(app, turns, looking.stopping.is_set)
@@ -80,5 +89,8 @@ def work(database: Database, settings: Settings) -> None:
     options = ["--pool=threads", f"--concurrency={settings.threads}", "--loglevel=WARNING"]
     try:
         app.worker_main(["worker", *options, "--without-gossip", "--without-mingle"])
+        asked = looking.stopping.is_set()
     finally:
         looking.stop()
+    if not asked:
+        raise SystemExit("The worker stopped without being asked to.")

@@ -22,11 +22,13 @@ from portal.core.access.models import (
     TaskStatus,
     TaskType,
 )
+from portal.core.access.queries.departments import granting_departments
 from portal.core.access.tasks import deployment_of
 from portal.core.access.undoing import authorization_of
 from portal.core.actor import SYSTEM
 from portal.core.directory.models import Group, User
 from portal.core.errors import Conflict, NotFound
+from portal.core.organization.organizations import lock_organization
 from portal.core.space.models import Space
 from portal.worker.kinds import (
     Keep,
@@ -212,9 +214,12 @@ def give_up_deploy(session: Session, task: Task, *, touched: bool) -> None:
 
 
 def give_up_grant(session: Session, task: Task, *, touched: bool) -> None:
-    """What was not granted is not there; running the task again makes it anew."""
-    asker = replace(SYSTEM, name=task.actor_name)
-    undoing.drop_grants(session, asker, space_id=task.space_id, which=and_(*authorization_of(task)))
+    """What was not granted is not there, unless a department grants it; running the task again makes it anew."""
+    if task.direct and granting_departments(
+        session, task.account_uin, configuration_id=task.configuration_id, principal_id=task.principal_id
+    ):
+        lock_organization(session, session.get_one(Space, task.space_id).organization_id)
+    undoing.drop_grants(session, replace(SYSTEM, name=task.actor_name), [task])
     undoing.fail_deployment(session, task)
 
 

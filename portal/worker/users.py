@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, exists, or_, select
+from sqlalchemy import Select, and_, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
 from portal.clouds import Connector
@@ -28,6 +27,7 @@ from portal.core.access.models import (
 )
 from portal.core.access.picking import chunks
 from portal.core.access.syncs import user_remark
+from portal.core.access.tasks import ran_before
 from portal.core.access.undoing import set_sync_status
 from portal.core.directory.models import Membership, User
 from portal.core.errors import Conflict, Error, Unavailable
@@ -45,9 +45,6 @@ from portal.worker.kinds import (
     reasons,
     record,
 )
-
-_ASKED_AGAIN = timedelta(seconds=1)
-"""A task that is to run this much later than it was made was run again by somebody after it failed."""
 
 
 @dataclass(frozen=True)
@@ -282,12 +279,14 @@ def _remove(session: Session, task: Task, which: Any, strategy: str, *, ends_syn
 
 
 def _leftovers(session: Session, task: Task, strategy: str) -> Leftovers:
-    """Looked for only where a run broke off: this one's before, or one of a task that failed in this account."""
+    """Looked for only where a run broke off: this one's before, or one of a task of this account that failed, or was
+    canceled after that."""
     here = (Task.account_uin == task.account_uin, Task.space_id == task.space_id, Task.type.in_(KINDS))
-    failed = select(Task.id).where(*here, Task.status == TaskStatus.FAILED, Task.attempts > 0).limit(1)
-    ran_before = task.attempts > 0 or task.not_before > task.created_at + _ASKED_AGAIN
+    failed = and_(Task.status == TaskStatus.FAILED, Task.attempts > 0)
+    canceled = and_(Task.status == TaskStatus.CANCELED, Task.not_before > Task.created_at)
+    broke_off = select(Task.id).where(*here, or_(failed, canceled)).limit(1)
     known = None
-    if ran_before or session.scalar(failed) is not None:
+    if ran_before(task) or session.scalar(broke_off) is not None:
         mine = (SyncedUser.account_uin == task.account_uin, SyncedUser.space_id == task.space_id)
         known = frozenset(session.scalars(select(SyncedUser.cam_user_name).where(*mine)))
     return Leftovers(known, DeletionStrategy(strategy), task.space_id)

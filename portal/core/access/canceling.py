@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.core import audit, clock
 from portal.core.access import undoing
-from portal.core.access.models import Authorization, Task, TaskStatus, TaskType
-from portal.core.access.picking import chunks
+from portal.core.access.models import Task, TaskStatus, TaskType
 from portal.core.access.tasks import check_batch
 from portal.core.actor import Actor
 from portal.core.errors import Conflict, NotFound
+from portal.core.organization.organizations import lock_organization
 from portal.core.space.models import Space
 
 _UNDO: Mapping[TaskType, Any] = {
@@ -26,6 +26,7 @@ _UNDO: Mapping[TaskType, Any] = {
     TaskType.SYNC_DELETE: undoing.cancel_sync_delete,
     TaskType.REPAIR: undoing.cancel_nothing,
 }
+_OF_DEPARTMENTS = (TaskType.GRANT, TaskType.REVOKE)
 _WHY_NOT = {
     TaskType.END_SESSIONS: "It ends what people may not use any more, and cannot be canceled.",
     TaskType.SYNC_USER_ADDED: "It follows the members of the group, and cannot be canceled.",
@@ -93,6 +94,8 @@ def cancel_batch(session: Session, actor: Actor, *, space: Space, batch_id: str)
 def _cancel(session: Session, actor: Actor, space: Space, tasks: Sequence[Task]) -> list[tuple[int, str]]:
     """Locked tasks; returns number and reason of those that stay."""
     refused = []
+    if any(task.type in _OF_DEPARTMENTS for task in tasks):
+        lock_organization(session, space.organization_id)
     for task in tasks:
         kind = TaskType(task.type)
         try:
@@ -106,18 +109,5 @@ def _cancel(session: Session, actor: Actor, space: Space, tasks: Sequence[Task])
         task.status, task.ended_at = TaskStatus.CANCELED, clock.now()
         task.reason = f"Canceled by {actor.name} before it began."
     session.flush()
-    for chunk in chunks([task.id for task in tasks if task.type == TaskType.GRANT]):
-        held = session.scalars(
-            select(Authorization.id)
-            .join(
-                Task,
-                (Task.account_uin == Authorization.account_uin)
-                & (Task.configuration_id == Authorization.configuration_id)
-                & or_(Task.principal_id == Authorization.user_id, Task.principal_id == Authorization.group_id),
-            )
-            .where(Task.id.in_(chunk))
-            .order_by(Authorization.id)
-            .with_for_update(of=Authorization)
-        ).all()
-        undoing.drop_grants(session, actor, space_id=space.id, which=Authorization.id.in_(held), revoked=True)
+    undoing.drop_grants(session, actor, [task for task in tasks if task.type == TaskType.GRANT], revoked=True)
     return refused

@@ -53,9 +53,9 @@ def grant_departments(
 ) -> str:
     """Returns the batch's id, "" when there is no account in or below the departments yet.
 
-    A task for each account and combination: it grants what is missing, has succeeded where somebody holds it already,
-    and has failed where the department granted it before. Raises NotFound, Invalid (none chosen), LimitReached, and
-    Conflict when the departments grant all of it already.
+    A task for each account and combination: it grants what is missing or still being granted, has succeeded where
+    somebody holds it already, and has failed where the department granted it before. Raises NotFound, Invalid (none
+    chosen), LimitReached, and Conflict when the departments grant all of it already.
     """
     wanted = list(dict.fromkeys(departments))
     number = len(wanted) * (len(set(users)) + len(set(groups))) * len(set(configurations))
@@ -79,10 +79,13 @@ def grant_departments(
     before = {item.triple for item, _direct in queries.held(session, accounts, list(old))} if old else set()
     there = [one for one in queries.held(session, accounts, list(made_now)) if one[0].triple not in batch.made]
     others = queries.departments_of(session, (item.authorization_id or 0 for item, _direct in there))
+    waiting = queries.granting(session, (item.authorization_id or 0 for item, _direct in there))
     for item, direct in there:
         by = [place for place in others.get(item.authorization_id or 0, ()) if place.id not in wanted]
         if item.triple in before:
             batch.add(TaskType.GRANT, item, TaskStatus.FAILED, _exists(item))
+        elif item.authorization_id in waiting:
+            batch.add(TaskType.GRANT, item, TaskStatus.QUEUED, "")
         else:
             batch.add(TaskType.GRANT, item, TaskStatus.SUCCESS, _held(direct, by))
     batch.record("department_authorization.grant", departments=[one.name for one in places], made=len(new))

@@ -38,7 +38,9 @@ def new_batch() -> str:
 
 def enqueue(session: Session, **columns: Any) -> Task:
     """Add a task; a queued one is dispatched after the commit. Tasks of a batch run in the order of `number`."""
-    task = Task(**{"id": new_id("t-"), "status": TaskStatus.QUEUED, "reason": "", **columns})
+    now = columns.get("created_at") or clock.now()
+    begin = {"id": new_id("t-"), "status": TaskStatus.QUEUED, "reason": "", "created_at": now, "not_before": now}
+    task = Task(**{**begin, **columns})
     names = (task.account_name, task.account_uin, task.principal_name, task.configuration_name)
     task.search_key = fold(" ".join(str(name) for name in names if name))
     if task.status == TaskStatus.QUEUED:
@@ -59,13 +61,15 @@ def get_task(session: Session, space: Space, task_id: str) -> Task:
 def retry(session: Session, actor: Actor, *, space: Space, task: Task) -> Task:
     """Run a failed task again. What its failure took back (an authorization) is made again.
 
-    Raises Conflict when it did not fail, or when what it worked on is gone or exists by now.
+    Raises Conflict when it did not fail, never ran, or when what it worked on is gone or exists by now.
     """
     if task.space_id != space.id:
         raise NotFound("There is no such task in this space.")
     session.refresh(task, with_for_update=True)
     if task.status != TaskStatus.FAILED:
         raise Conflict("Only a failed task can be run again.")
+    if not task.attempts:
+        raise Conflict("This was refused when it was asked for and never ran. Ask for it anew.")
     pick_accounts(session, space, [task.account_uin])
     restore = _RESTORE.get(TaskType(task.type))
     if restore:
@@ -82,6 +86,11 @@ def retry(session: Session, actor: Actor, *, space: Space, task: Task) -> Task:
     )
     flush_or(session, Conflict("This exists by now; there is nothing to run again."))
     return task
+
+
+def ran_before(task: Task) -> bool:
+    """An attempt broke off, or somebody ran it again after it failed: nobody knows what stands in the account."""
+    return task.attempts > 0 or task.not_before > task.created_at
 
 
 def check_batch(session: Session, space: Space, batch_id: str) -> None:
@@ -138,13 +147,17 @@ def _restore_grant(session: Session, task: Task) -> None:
     columns |= {"user_id": user_id, "group_id": group_id}
     if session.scalar(select(Authorization.id).filter_by(**columns)) is not None:
         raise Conflict("This authorization exists by now.")
+    _check_stays(session, task)
     if not task.direct:
-        _check_department(session, task)
+        check_department(session, task)
     session.add(Authorization(space_id=task.space_id, direct=task.direct, **columns))
 
 
-def _check_department(session: Session, task: Task) -> None:
-    """What a department asked for is granted again as long as one does: until the end of this transaction."""
+def check_department(session: Session, task: Task) -> None:
+    """What a department asked for is granted again as long as one does: until the end of this transaction.
+
+    Raises Conflict.
+    """
     space = session.get_one(Space, task.space_id)
     lock_organization(session, space.organization_id)
     granting = granting_departments(
@@ -157,11 +170,16 @@ def _check_department(session: Session, task: Task) -> None:
 def _restore_deployment(session: Session, task: Task) -> None:
     if session.get(Configuration, task.configuration_id) is None:
         raise Conflict("The permission configuration is not there any more.")
+    deployment = _check_stays(session, task)
+    if deployment is not None:
+        deployment.status = DeploymentStatus.DEPLOYING
+
+
+def _check_stays(session: Session, task: Task) -> Deployment | None:
     deployment = deployment_of(session, task)
     if deployment is not None and deployment.status == DeploymentStatus.UNDEPLOYING:
         raise Conflict("The permission configuration is being undeployed from this account.")
-    if deployment is not None:
-        deployment.status = DeploymentStatus.DEPLOYING
+    return deployment
 
 
 def _restore_undeployment(session: Session, task: Task) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, exists, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from portal.core import clock
 from portal.core.access import sessions
@@ -21,7 +23,9 @@ from portal.core.access.models import (
     TaskType,
     UserSync,
 )
-from portal.core.access.tasks import deployment_of, enqueue
+from portal.core.access.picking import chunks
+from portal.core.access.queries.departments import departments_of
+from portal.core.access.tasks import check_department, deployment_of, enqueue, ran_before
 from portal.core.actor import Actor
 from portal.core.directory.models import Membership, User
 from portal.core.errors import Conflict
@@ -40,17 +44,80 @@ def authorization_of(task: Task) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def drop_grants(
-    session: Session, actor: Actor, *, space_id: str, which: ColumnElement[bool], revoked: bool = False
-) -> None:
-    """What was not granted is not there; a session that only it would have kept open ends.
+def drop_grants(session: Session, actor: Actor, tasks: Sequence[Task], *, revoked: bool = False) -> None:
+    """What these tasks asked for and was not granted is not there, unless somebody else asked for it, too; a session
+    that only it would have kept open ends.
 
-    With `revoked` those too whose removal was asked for before they were granted.
+    What was to be granted directly stays the department's where one grants it, by a task of its own. With `revoked`
+    those go too whose removal was asked for before they were granted. Hold the organization where a task is `direct`.
     """
+    for chunk in chunks(tasks):
+        rows = _asked_for(session, [task.id for task in chunk], revoked=revoked)
+        others = _asked_by_others(session, [task.id for task in chunk])
+        ids = [held.id for held, task in rows if task.direct]
+        departments = departments_of(session, ids) if ids else {}
+        dropped = []
+        for held, task in rows:
+            if held.status == AuthorizationStatus.REMOVING or not (task.direct or others[task.id]):
+                dropped.append(held.id)
+            elif not task.direct or True in others[task.id]:
+                continue
+            elif held.id not in departments:
+                dropped.append(held.id)
+            else:
+                held.direct = False
+                if not others[task.id]:
+                    copied = {name: getattr(task, name) for name in (*_SAME, "configuration_id", "configuration_name")}
+                    enqueue(session, type=TaskType.GRANT, direct=False, actor_name=actor.name, **copied)
+        if dropped:
+            session.flush()
+            gone = Authorization.id.in_(dropped)
+            sessions.end_after_revoking(session, actor, space_id=chunk[0].space_id, about=None, revoked=gone)
+            session.execute(delete(Authorization).where(gone))
+
+
+def _asked_for(session: Session, task_ids: Sequence[str], *, revoked: bool) -> list[tuple[Authorization, Task]]:
+    """The authorizations that are not granted yet, locked."""
     states = [AuthorizationStatus.GRANTING, *([AuthorizationStatus.REMOVING] if revoked else [])]
-    given_up = and_(which, Authorization.status.in_(states))
-    sessions.end_after_revoking(session, actor, space_id=space_id, about=None, revoked=given_up)
-    session.execute(delete(Authorization).where(given_up))
+    holder = or_(Task.principal_id == Authorization.user_id, Task.principal_id == Authorization.group_id)
+    same = (
+        Task.account_uin == Authorization.account_uin,
+        Task.configuration_id == Authorization.configuration_id,
+    )
+    rows = session.execute(
+        select(Authorization, Task)
+        .join(Task, and_(*same, holder))
+        .where(Task.id.in_(task_ids), Authorization.status.in_(states))
+        .order_by(Authorization.id)
+        .with_for_update(of=Authorization)
+        .execution_options(populate_existing=True)
+    )
+    return [(held, task) for held, task in rows]
+
+
+def _asked_by_others(session: Session, task_ids: Sequence[str]) -> dict[str, set[bool]]:
+    """By task, of other open tasks that grant the same, whether they do so directly."""
+    other = aliased(Task)
+    rows = session.execute(
+        select(Task.id, other.direct)
+        .join(
+            other,
+            and_(
+                other.account_uin == Task.account_uin,
+                other.configuration_id == Task.configuration_id,
+                other.principal_id == Task.principal_id,
+                other.type == TaskType.GRANT,
+                other.status.in_(_OPEN),
+                other.id.not_in(task_ids),
+            ),
+        )
+        .where(Task.id.in_(task_ids))
+        .distinct()
+    )
+    found: dict[str, set[bool]] = defaultdict(set)
+    for task_id, direct in rows:
+        found[task_id].add(direct)
+    return found
 
 
 def fail_deployment(session: Session, task: Task) -> None:
@@ -76,10 +143,15 @@ def set_sync_status(session: Session, sync_id: str, status: SyncStatus) -> None:
 
 
 def cancel_revoke(session: Session, actor: Actor, task: Task) -> None:
-    """Access is open again as before it was asked for. Raises Conflict when it would be open to nothing."""
+    """Access is open again as before it was asked for.
+
+    Raises Conflict when it would be open to nothing, or when no department grants any more what only one granted.
+    """
     held = session.scalar(select(Authorization).where(*authorization_of(task)).with_for_update())
     if held is None:
         raise Conflict("The authorization is not there any more.")
+    if not held.direct:
+        check_department(session, task)
     granting = _another(session, task, TaskType.GRANT)
     deployment = deployment_of(session, task)
     if deployment is None and not granting:
@@ -91,12 +163,12 @@ def cancel_revoke(session: Session, actor: Actor, task: Task) -> None:
 
 
 def cancel_deploy(session: Session, actor: Actor, task: Task) -> None:
-    """What was deployed stays as it was, and still asks for redeployment; what never was is not there."""
+    """What was deployed stays as it was, and still asks for redeployment; what never was, or failed, is as it was."""
     deployment = deployment_of(session, task, lock=True)
     if deployment is None or deployment.status != DeploymentStatus.DEPLOYING:
         return
     if not _another(session, task, TaskType.DEPLOY, TaskType.GRANT):
-        done = deployment.deployed_revision > 0
+        done = deployment.deployed_revision > 0 and not ran_before(task)
         deployment.status = DeploymentStatus.DEPLOYED if done else DeploymentStatus.FAILED
         deployment.updated_at = clock.now()
 
@@ -107,7 +179,8 @@ def cancel_undeploy(session: Session, actor: Actor, task: Task) -> None:
 
 
 def cancel_sync_start(session: Session, actor: Actor, task: Task) -> None:
-    """It goes, unless CAM users stand in the account that nobody else asks for: those are left to its deletion."""
+    """It goes, unless CAM users stand in the account that nobody else asks for, or a run broke off and nobody knows who
+    stands there: those are left to its deletion."""
     sync = session.get(UserSync, task.sync_id, with_for_update=True, populate_existing=True) if task.sync_id else None
     if sync is None or sync.status == SyncStatus.DELETING:
         return
@@ -120,7 +193,7 @@ def cancel_sync_start(session: Session, actor: Actor, task: Task) -> None:
     alone = select(SyncedUser.user_id).where(
         SyncedUser.account_uin == sync.account_uin, SyncedUser.user_id.in_(_people(sync)), ~others.exists()
     )
-    if session.scalar(alone.limit(1)) is None:
+    if not ran_before(task) and session.scalar(alone.limit(1)) is None:
         session.delete(sync)
     else:
         sync.status = SyncStatus.FAILED

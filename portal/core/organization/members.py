@@ -137,7 +137,7 @@ def remove_members(
                 f"{row.name} cannot be removed: the Identity Center still has {', '.join(held[row.uin])} "
                 "there. Remove these first."
             )
-    for table in (DeployedProvider, AccountCheck, Difference):
+    for table in (AccountCheck, Difference):
         session.execute(delete(table).where(table.account_uin.in_(uins)))
     bindings.uncover(session, accounts=uins)
     session.execute(delete(Member).where(Member.account_uin.in_(uins)))
@@ -147,7 +147,10 @@ def remove_members(
 
 
 def _held(session: Session, uins: Sequence[int]) -> dict[int, list[str]]:
-    """What the Identity Center has in accounts, in words, by account."""
+    """What the Identity Center has in accounts, in words, by account.
+
+    The identity provider goes with the last of what needs it, and is named only where it was left alone.
+    """
     kinds: list[tuple[str, str, Any, Any]] = [
         ("authorization", "authorizations", Authorization.account_uin, Authorization.direct.is_(True)),
         (
@@ -159,6 +162,7 @@ def _held(session: Session, uins: Sequence[int]) -> dict[int, list[str]]:
         ("deployed configuration", "deployed configurations", Deployment.account_uin, true()),
         ("user synchronization", "user synchronizations", UserSync.account_uin, true()),
         ("synchronized user", "synchronized users", SyncedUser.account_uin, true()),
+        ("identity provider", "identity providers", DeployedProvider.account_uin, true()),
     ]
     counts = [
         select(column.label("uin"), func.count().label("number"), literal(index).label("kind"))
@@ -168,7 +172,9 @@ def _held(session: Session, uins: Sequence[int]) -> dict[int, list[str]]:
     ]
     found: dict[int, list[str]] = {}
     for uin, number, index in sorted(session.execute(union_all(*counts)).all(), key=lambda row: (row.uin, row.kind)):
-        found.setdefault(uin, []).append(f"{number} {kinds[index][0 if number == 1 else 1]}")
+        one, many, column, _of_the_kind = kinds[index]
+        if column is not DeployedProvider.account_uin or uin not in found:
+            found.setdefault(uin, []).append(f"{number} {one if number == 1 else many}")
     return found
 
 

@@ -5,17 +5,31 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal.clouds.local import LocalConnector
 from portal.core import clock
 from portal.core.access import canceling, tasks
-from portal.core.access.models import AuthorizationStatus, BatchUser, DeploymentStatus, SyncStatus, Task, TaskType
+from portal.core.access.models import (
+    AuthorizationStatus,
+    BatchUser,
+    DeployedProvider,
+    DeploymentStatus,
+    SyncStatus,
+    Task,
+    TaskType,
+)
 from portal.core.access.syncs import members_left
 from portal.core.actor import Actor
 from portal.core.audit import AuditEvent
 from portal.core.directory import groups
 from portal.core.errors import Conflict, Forbidden, NotFound, Unavailable
+from portal.core.organization import members
+from portal.core.organization.models import Account, Member, Organization
+from portal.settings import Settings
+from portal.worker import visits
+from tests.support.departments import Company
+from tests.support.faults import faulty
 from tests.support.make import Make
 from tests.support.meeting import on_postgresql
 from tests.support.provisioning import Provisioning
@@ -32,6 +46,12 @@ def cancel(house: Provisioning, task: Task) -> None:
 def cancel_batch(house: Provisioning, batch: str) -> canceling.Outcome:
     with house.make.transaction() as session:
         return canceling.cancel_batch(session, ADMIN, space=house.space, batch_id=batch)
+
+
+def remove(house: Provisioning, account: Account) -> None:
+    with house.make.transaction() as session:
+        organization = session.get_one(Organization, house.space.organization_id)
+        members.remove_members(session, ADMIN, organization=organization, uins=[account.uin])
 
 
 def retry_batch(house: Provisioning, batch: str) -> tuple[int, list[tuple[int, str]]]:
@@ -158,7 +178,7 @@ def test_a_canceled_retry_of_a_deployment_that_failed_leaves_it_failed(
         house.work()
     assert retry_batch(house, batch) == (1, [])
     cancel_batch(house, batch)
-    assert [one.status for one in house.deployments()] == [DeploymentStatus.DEPLOYED]
+    assert [one.status for one in house.deployments()] == [DeploymentStatus.FAILED]
 
 
 def test_synchronizations(house: Provisioning) -> None:
@@ -180,6 +200,86 @@ def test_synchronizations(house: Provisioning) -> None:
     house.work()
     assert [one.status for one in house.syncs()] == [SyncStatus.ENABLED]
     assert house.synced(account) == ["alice", "bob"]
+
+
+def test_a_synchronization_that_broke_off_is_not_forgotten_by_canceling_its_retry(
+    house: Provisioning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CAM user may stand in the account whom no row knows: the deletion takes it out."""
+    shop = house.account("shop")
+    batch = house.synchronize([shop], [house.group("staff", [house.user("alice"), house.user("bob")])])
+    monkeypatch.setattr(visits, "MAX_ATTEMPTS", 1)
+    with faulty(house.database) as faults:
+        faults.calls = ["", "", "unavailable"]
+        house.work()
+    house.retry(house.tasks(batch)[0])
+    assert cancel_batch(house, batch) == canceling.Outcome(1, ())
+    assert [one.status for one in house.syncs()] == [SyncStatus.FAILED]
+    assert house.synced(shop) == []
+    assert house.inside(shop).users
+    with pytest.raises(Conflict, match="still has 1 user synchronization there"):
+        remove(house, shop)
+    assert house.done(house.end_sync(house.syncs()[0])) == ["Success"]
+    assert not house.inside(shop).users
+    assert not house.inside(shop).providers
+    remove(house, shop)
+
+
+def test_an_account_with_nothing_but_our_identity_provider_stays(house: Provisioning) -> None:
+    shop = house.account("shop")
+    with house.make.transaction() as session:
+        session.add(DeployedProvider(account_uin=shop.uin, space_id=house.space.id, certificates=""))
+    with pytest.raises(Conflict, match="still has 1 identity provider there"):
+        remove(house, shop)
+    house.done(house.synchronize([shop], [house.user()]))
+    with pytest.raises(Conflict, match="still has 1 user synchronization, 1 synchronized user there"):
+        remove(house, shop)
+    house.done(house.end_sync(house.syncs()[0]))
+    remove(house, shop)
+
+
+def test_a_removal_after_which_nobody_would_grant_it_is_not_canceled(make: Make, settings: Settings) -> None:
+    house = Company(make, settings)
+    research, sales = house.department("Research"), house.department("Sales")
+    shop, alice, reader = house.member("shop", research), house.user("alice"), house.configuration()
+    house.grant_in([research], [alice], [reader])
+    house.work()
+    moved = house.move([shop], sales)
+    assert cancel_batch(house, moved) == canceling.Outcome(
+        0, ((1, "No department of this account grants this any more."),)
+    )
+    assert house.done(moved) == ["Success"]
+    assert house.names() == []
+    house.move([shop], research)
+    house.work()
+    moved = house.move([shop], sales)
+    with house.make.transaction() as session:
+        session.execute(update(Member).where(Member.account_uin == shop.uin).values(department_id=research.id))
+    assert cancel_batch(house, moved) == canceling.Outcome(1, ())
+    assert house.names() == ["(alice in shop)"]
+
+
+def test_a_grant_is_not_run_again_while_its_role_is_taken_out(house: Provisioning) -> None:
+    shop, reader = house.account(), house.configuration()
+    with faulty(house.database) as faults:
+        faults.calls = ["invalid"]
+        failed = house.grant([shop], [house.user()], [reader])
+        house.work()
+    house.done(house.grant([shop], [house.user()], [reader]))
+    house.undeploy(*house.deployments())
+    with pytest.raises(Conflict, match="is being undeployed"):
+        house.retry(house.tasks(failed)[0])
+    house.work()
+    house.retry(house.tasks(failed)[0])
+    assert house.done(failed) == ["Success"]
+
+
+def test_what_was_refused_when_it_was_asked_for_never_runs(house: Provisioning) -> None:
+    about = [house.account()], [house.user()], [house.configuration()]
+    house.done(house.grant(*about))
+    [refused] = house.tasks(house.grant(*about))
+    with pytest.raises(Conflict, match="refused when it was asked for"):
+        house.retry(refused)
 
 
 def test_what_follows_from_the_idp_is_not_canceled(house: Provisioning) -> None:

@@ -152,7 +152,7 @@ def test_ic_11_an_undeployment_fails_when_an_authorization_could_not_be_removed(
     revoking, undeploying = house.tasks(batch)
     with house.make.transaction() as session:
         task = session.get_one(type(revoking), revoking.id)
-        task.status, task.reason = TaskStatus.FAILED, "The account is closed."
+        task.status, task.reason, task.attempts = TaskStatus.FAILED, "The account is closed.", 1
     house.work()
     assert house.results(batch)[1] == (
         "Failed: The authorization of alice could not be removed: The account is closed."

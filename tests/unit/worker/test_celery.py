@@ -7,13 +7,15 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from celery import Celery
 from celery.contrib.testing.worker import start_worker
+from celery.signals import worker_shutting_down
 from redis import Redis
 from redis.exceptions import RedisError
 
 from portal.settings import Settings
-from portal.worker import embedded, setup_dispatch
-from portal.worker.celery_app import make_celery, register
+from portal.worker import celery_app, embedded, setup_dispatch
+from portal.worker.celery_app import WAKE, make_celery, register, work
 from portal.worker.engine import Turns
 from tests.support.need import need
 from tests.support.provisioning import Provisioning
@@ -82,3 +84,33 @@ def test_whoever_sees_more_than_one_account_wakes_one_more(house: Provisioning) 
     assert woken == [1]
     assert Turns(house.database, house.settings).run(more=lambda: woken.append(1)) == 0
     assert woken == [1]
+
+
+def test_a_message_is_not_worked_on_for_long(house: Provisioning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that waits too long for its acknowledgement closes the channel; another message goes on instead."""
+    sent: list[Celery] = []
+    monkeypatch.setattr(celery_app, "send", sent.append)
+    batch = house.grant([house.account()], [house.user()], [house.configuration()])
+    app = make_celery(house.settings)
+    register(app, Turns(house.database, house.settings))
+    with monkeypatch.context() as patched:
+        patched.setattr(celery_app, "_TURN_SECONDS", -1.0)
+        app.tasks[WAKE]()
+    assert (house.results(batch), sent) == (["Queued"], [app])
+    app.tasks[WAKE]()
+    assert (house.results(batch), sent) == (["Success"], [app])
+
+
+def test_a_worker_that_ends_by_itself_says_so_to_who_starts_it_again(
+    house: Provisioning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "chores", lambda *_args: lambda _stopping: None)
+    monkeypatch.setattr(Celery, "worker_main", lambda *_args: None)
+    with pytest.raises(SystemExit, match="without being asked to"):
+        work(house.database, house.settings)
+
+    def asked(*_args: object) -> None:
+        worker_shutting_down.send(sender=None)
+
+    monkeypatch.setattr(Celery, "worker_main", asked)
+    work(house.database, house.settings)

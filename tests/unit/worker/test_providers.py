@@ -274,13 +274,21 @@ def test_what_nothing_needs_any_more_is_taken_out_instead(house: RollOver, monke
     assert house.inside(house.bare).identity_providers == {}
 
 
-def test_an_account_taken_out_of_the_organization_is_forgotten(house: RollOver) -> None:
+def test_an_account_leaves_the_organization_after_our_identity_provider_left_it(house: RollOver) -> None:
     with house.make.transaction() as session:
         session.add(DeployedProvider(account_uin=house.bare.uin, space_id=house.space.id, certificates=""))
     assert house.spread() == Spread(done=2, waiting=0, failed=1)
-    with house.make.transaction() as session:
-        organization = session.get_one(Organization, house.space.organization_id)
-        remove_members(session, SYSTEM, organization=organization, uins=[house.bare.uin])
+
+    def remove() -> None:
+        with house.make.transaction() as session:
+            organization = session.get_one(Organization, house.space.organization_id)
+            remove_members(session, SYSTEM, organization=organization, uins=[house.bare.uin])
+
+    with pytest.raises(Conflict, match="still has 1 identity provider there"):
+        remove()
+    house.step(roll_over.repeat)
+    house.work()
+    remove()
     assert house.remembered() == {house.first.uin, house.second.uin}
 
 

@@ -86,6 +86,18 @@ def held(session: Session, uins: Iterable[int], grants: Sequence[int]) -> list[t
     return list(found.values())
 
 
+def granting(session: Session, authorization_ids: Iterable[int]) -> set[int]:
+    """Those that are not granted yet; locked, so that whose task fails in this moment finds a task made for them."""
+    waiting = select(Authorization.id).where(Authorization.status == AuthorizationStatus.GRANTING)
+    return {
+        one
+        for ids in chunks(authorization_ids)
+        for one in session.scalars(
+            waiting.where(Authorization.id.in_(ids)).order_by(Authorization.id).with_for_update()
+        )
+    }
+
+
 def surplus(session: Session, uins: Iterable[int]) -> list[int]:
     """Authorizations in the accounts that stood for a department's and no department grants any more; locked."""
     return [
