@@ -96,7 +96,8 @@ class Driver:
             self.company.submit(f"/console/syncs/{one.id}/delete", tasks=1)
 
     def retry(self) -> None:
-        for task in self._some(self._rows(select(Task).where(Task.status == TaskStatus.FAILED)), 1, 1):
+        ran = select(Task).where(Task.status == TaskStatus.FAILED, Task.attempts > 0)
+        for task in self._some(self._rows(ran), 1, 1):
             self.company.submit("/console/tasks?status=Failed", f"/console/tasks/{task.id}/retry")
 
     def _people(self) -> list[str]:
