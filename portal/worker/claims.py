@@ -154,6 +154,13 @@ def free(session: Session, lease: Lease) -> None:
     _set(session, lease, clock.now() - timedelta(seconds=1))
 
 
+def abandon(session: Session, lease: Lease) -> None:
+    """Give the account back with what is under way: whoever takes it next runs that again."""
+    mine = update(Task).where(Task.account_uin == lease.account_uin, Task.claim == lease.claim)
+    free(session, lease)
+    _changed(session, mine.where(Task.status == TaskStatus.RUNNING).values(claim_until=clock.now()))
+
+
 def ready(session: Session, lease: Lease, most: int) -> Sequence[Task]:
     """The account's first tasks that may run now, locked."""
     asked = {"account_uin": lease.account_uin, "most": most, "now": clock.now()}

@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import event, select, update
 
 from portal.clouds.local import LocalConnector
 from portal.core import clock
-from portal.core.access.models import AccountClaim, AuthorizationStatus, Task
+from portal.core.access.models import AccountClaim, Authorization, AuthorizationStatus, Deployment, Task
 from portal.core.database import Database
 from portal.worker import claims, roles, visits
 from portal.worker.engine import Turns
@@ -193,6 +193,45 @@ def test_a_worker_gives_way_to_who_has_the_rows_it_wants(house: Provisioning) ->
     visits.go_on(visit, house.database, house.settings)
     assert house.results(batch) == ["Success", "Success"]
     assert visit.over
+
+
+@on_postgresql
+def test_giving_up_one_that_somebody_has_the_rows_of_does_not_undo_what_was_done(house: Provisioning) -> None:
+    account, reader, writer = house.account(), house.configuration(), house.configuration("writer")
+    house.done(house.grant([account], [house.user()], [reader]))
+    done = house.grant([account], [house.user()], [writer])
+    late = house.grant([account], [house.user()], [reader])
+    with house.make.transaction() as session:
+        session.execute(
+            update(Authorization)
+            .where(Authorization.configuration_id == reader.id)
+            .values(status=AuthorizationStatus.REMOVING)
+        )
+    visit = house.enter(house.tasks(done)[0])
+    visits.perform(visit, house.database, house.settings)
+    with house.make.transaction() as session:
+        session.execute(select(Deployment).where(Deployment.configuration_id == reader.id).with_for_update())
+        visits.go_on(visit, house.database, house.settings)
+    assert house.results(done) == ["Success"]
+    assert [(task.status, task.attempts) for task in house.tasks(late)] == [("Queued", 0)]
+    visits.go_on(visit, house.database, house.settings)
+    assert house.results(late) == ["Failed: The authorization was removed before it was granted."]
+    assert visit.over
+
+
+def test_an_account_whose_visit_broke_off_is_free_at_once(house: Provisioning, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = house.account()
+    batch = house.grant([account], [house.user()], [house.configuration()])
+
+    def broken(*_args: Any, **_more: Any) -> None:
+        raise RuntimeError("The database has had enough.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(visits, "_finish", broken)
+        with pytest.raises(RuntimeError):
+            visits.visit(account.uin, house.database, house.settings)
+    assert visits.visit(account.uin, house.database, house.settings) == 1
+    assert house.results(batch) == ["Success"]
 
 
 def test_threads_share_the_turns(house: Provisioning) -> None:
