@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,7 +14,15 @@ from sqlalchemy import event, select, update
 
 from portal.clouds.local import LocalConnector
 from portal.core import clock
-from portal.core.access.models import AccountClaim, Authorization, AuthorizationStatus, Deployment, Task
+from portal.core.access.models import (
+    AccountClaim,
+    Authorization,
+    AuthorizationStatus,
+    Deployment,
+    Task,
+    TaskStatus,
+    TaskType,
+)
 from portal.core.database import Database
 from portal.worker import claims, roles, visits
 from portal.worker.engine import Turns
@@ -175,6 +184,56 @@ def test_what_is_due_takes_one_statement_however_many(house: Provisioning) -> No
     house.grant(accounts, [house.user() for _ in range(6)], [house.configuration("two")])
     assert counted() == few
     assert len(due(house)) == 6
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_who_waits_for_an_undeployment_is_the_same_seen_from_all_accounts_and_from_one(
+    house: Provisioning, seed: int
+) -> None:
+    """Of all accounts it is asked without a question for every task."""
+    chance, account, now = random.Random(seed), house.account(), clock.now()
+    with house.make.transaction() as session:
+        for _ in range(60):
+            session.add(
+                Task(
+                    space_id=house.space.id,
+                    batch_id="b-1",
+                    number=chance.randint(1, 3),
+                    type=chance.choice([*[TaskType.REVOKE] * 5, TaskType.UNDEPLOY]),
+                    status=chance.choice([TaskStatus.QUEUED, TaskStatus.QUEUED, TaskStatus.SUCCESS]),
+                    account_uin=account.uin,
+                    configuration_id=chance.choice([None, *"abcdefgh"]),
+                    created_at=now - timedelta(seconds=chance.randint(1, 6)),
+                    not_before=now - timedelta(seconds=10),
+                    search_key="",
+                )
+            )
+    with house.make.transaction() as session:
+        lease = claims.take(session, account.uin, "mine", length=timedelta(minutes=1), per_second=0)
+        assert lease is not None
+        one = {task.id for task in claims.ready(session, lease, 100)}
+        waiting = set(session.scalars(claims.waiting()))
+        queued = set(session.scalars(select(Task.id).where(Task.status == TaskStatus.QUEUED)))
+    assert waiting
+    assert one == queued - waiting
+    with statements(house.database) as seen:
+        due(house)
+    assert "EXISTS" not in "".join(seen)
+
+
+def test_what_took_long_to_read_is_not_read_again_at_once(house: Provisioning, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.grant([house.account() for _ in range(4)], [house.user()], [house.configuration()])
+    original, reads, now = claims.due, [], [1000.0]
+
+    def slow(*args: Any, **named: Any) -> Any:
+        reads.append(now[0])
+        now[0] += 5
+        return original(*args, **named)
+
+    monkeypatch.setattr(claims, "due", slow)
+    monkeypatch.setattr("portal.worker.engine.time.monotonic", lambda: now[0])
+    assert Turns(house.database, house.settings).run() == 4
+    assert len(reads) == 2, "once for all, and once more when nothing is left"
 
 
 @on_postgresql
