@@ -15,7 +15,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, func, insert, literal_column, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session, aliased
 
@@ -38,10 +52,15 @@ def _open(table: Any) -> ColumnElement[bool]:
     return condition
 
 
-def _ready() -> tuple[ColumnElement[bool], ...]:
+def _startable() -> tuple[ColumnElement[bool], ...]:
     now = bindparam("now", type_=UtcDateTime())
     queued = and_(Task.status == _QUEUED, Task.not_before <= now)
     abandoned = and_(Task.status == _RUNNING, Task.claim_until <= now)
+    return _open(Task), or_(queued, abandoned)
+
+
+def _in_place() -> tuple[ColumnElement[bool], ...]:
+    """It need not wait for an undeployment, nor an undeployment for it: asked of a few tasks, which it is quick for."""
     earlier = aliased(Task)
     before = and_(
         earlier.account_uin == Task.account_uin,
@@ -55,13 +74,28 @@ def _ready() -> tuple[ColumnElement[bool], ...]:
     )
     undeploys_first = exists().where(earlier.type == TaskType.UNDEPLOY, before)
     unsettled = and_(Task.type == TaskType.UNDEPLOY, exists().where(before))
-    return _open(Task), or_(queued, abandoned), ~undeploys_first, ~unsettled
+    return ~undeploys_first, ~unsettled
 
 
-_READY = _ready()
+def waiting() -> Select[str]:
+    """Ids of the tasks that are not `_in_place`, all at once."""
+    undeploys = select(Task.account_uin, Task.configuration_id).where(_open(Task), Task.type == TaskType.UNDEPLOY)
+    about = undeploys.distinct().cte()
+    pair = (Task.account_uin, Task.configuration_id)
+    place = func.rank().over(partition_by=pair, order_by=(Task.created_at, Task.number)).label("place")
+    same = and_(about.c.account_uin == Task.account_uin, about.c.configuration_id == Task.configuration_id)
+    placed = select(Task.id, Task.type, *pair, place).join(about, same).where(_open(Task)).subquery()
+    places = func.min(case((placed.c.type == TaskType.UNDEPLOY, placed.c.place)))
+    first = places.over(partition_by=(placed.c.account_uin, placed.c.configuration_id)).label("first")
+    found = select(placed.c.id, placed.c.type, placed.c.place, first).subquery()
+    unsettled = and_(found.c.type == TaskType.UNDEPLOY, found.c.place > 1)
+    return select(found.c.id).where(or_(found.c.place > found.c.first, unsettled))
+
+
+_STARTABLE = _startable()
 _FIRST_READY = (  # built once: asked again and again
     select(Task)
-    .where(Task.account_uin == bindparam("account_uin"), *_READY)
+    .where(Task.account_uin == bindparam("account_uin"), *_STARTABLE, *_in_place())
     .order_by(Task.created_at, Task.number, Task.id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True, of=Task)
@@ -109,7 +143,7 @@ def due(session: Session, *, per_second: float) -> list[Due]:
     found = (
         select(Task.space_id, Task.account_uin, oldest.label("oldest"), rank, AccountClaim.next_call_at)
         .outerjoin(AccountClaim, AccountClaim.account_uin == Task.account_uin)
-        .where(*_READY, free, *([rested] if per_second else []))
+        .where(*_STARTABLE, Task.id.not_in(waiting()), free, *([rested] if per_second else []))
         .group_by(Task.space_id, Task.account_uin, AccountClaim.next_call_at)
         .subquery()
     )
@@ -152,6 +186,13 @@ def hold(session: Session, lease: Lease) -> None:
 
 def free(session: Session, lease: Lease) -> None:
     _set(session, lease, clock.now() - timedelta(seconds=1))
+
+
+def abandon(session: Session, lease: Lease) -> None:
+    """Give the account back with what is under way: whoever takes it next runs that again."""
+    mine = update(Task).where(Task.account_uin == lease.account_uin, Task.claim == lease.claim)
+    free(session, lease)
+    _changed(session, mine.where(Task.status == TaskStatus.RUNNING).values(claim_until=clock.now()))
 
 
 def ready(session: Session, lease: Lease, most: int) -> Sequence[Task]:

@@ -88,7 +88,7 @@ class Turns:
             found = claims.due(session, per_second=self._settings.account_calls_per_second)
         away = self._visiting | self._resting.keys()
         self._due = [one for one in found if one.account_uin not in away]
-        self._read_at = tick
+        self._read_at = time.monotonic()
 
 
 def run_until_idle(database: Database, settings: Settings) -> int:

@@ -238,6 +238,7 @@ def _check_unused(session: Session, task: Task) -> None:
         .where(
             Task.batch_id == task.batch_id,
             Task.account_uin == task.account_uin,
+            Task.configuration_id == task.configuration_id,
             Task.number < task.number,
             Task.type == TaskType.REVOKE,
             Task.status == TaskStatus.FAILED,

@@ -26,12 +26,14 @@ from portal.core.access.models import (
     UserSync,
 )
 from portal.core.access.picking import chunks
+from portal.core.access.sessions import held_by
 from portal.core.access.syncs import user_remark
 from portal.core.access.tasks import ran_before
 from portal.core.access.undoing import set_sync_status
 from portal.core.directory.models import Membership, User
 from portal.core.errors import Conflict, Error, Unavailable
 from portal.core.space.models import Space
+from portal.core.text import fold
 from portal.worker.kinds import (
     Keep,
     Kind,
@@ -58,8 +60,8 @@ class Wanted:
 class Leftovers:
     """CAM users that a run made which broke off before it could say so, and whom nobody wants (under that name) now.
 
-    `known` are the names that are accounted for; None where no run is known to have broken off. They go as
-    `deletion_strategy` says, like those that are accounted for.
+    `known` are the names (folded) that are accounted for or that a synchronization still waits for; None where no run
+    is known to have broken off. The others go as `deletion_strategy` says, like those that are accounted for.
     """
 
     known: frozenset[str] | None
@@ -72,7 +74,10 @@ class Leftovers:
         if self.known is None:
             return failed
         keep()
-        for name in sorted({*connector.describe(managed_by=self.space_id).users} - self.known - {*made}):
+        known = self.known | {fold(name) for name in made}
+        for name in sorted(connector.describe(managed_by=self.space_id).users):
+            if fold(name) in known:
+                continue
             keep()
             try:
                 self.take_out(connector, name)
@@ -288,8 +293,22 @@ def _leftovers(session: Session, task: Task, strategy: str) -> Leftovers:
     known = None
     if ran_before(task) or session.scalar(broke_off) is not None:
         mine = (SyncedUser.account_uin == task.account_uin, SyncedUser.space_id == task.space_id)
-        known = frozenset(session.scalars(select(SyncedUser.cam_user_name).where(*mine)))
+        standing = session.scalars(select(SyncedUser.cam_user_name).where(*mine)).all()
+        known = frozenset(fold(name) for name in [*standing, *_awaited(session, task)])
     return Leftovers(known, DeletionStrategy(strategy), task.space_id)
+
+
+def _awaited(session: Session, task: Task) -> list[str]:
+    """Names in the account of users whom a synchronization brings once it runs (again).
+
+    Taken out by the policy Save they would be the account's own by then, and doubled.
+    """
+    stands = exists().where(SyncedUser.user_id == User.id, SyncedUser.account_uin == task.account_uin)
+    covered = exists().where(
+        UserSync.account_uin == task.account_uin, UserSync.status != SyncStatus.DELETING, held_by(UserSync, User.id)
+    )
+    names = session.scalars(select(User.user_name).where(User.space_id == task.space_id, ~stands, covered)).all()
+    return [in_account for name in names for in_account in (name, f"{name}_cic")]
 
 
 def _people(sync: UserSync) -> list[Any]:

@@ -6,9 +6,11 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from portal.clouds import Connector, connector_for
@@ -72,6 +74,10 @@ def visit(
             go_on(found, database, settings, last=stopping() or time.monotonic() > end)
     except Lost:
         log.warning("the claim of account %s ran out in the middle; what was under way will run again", account_uin)
+    except Exception:
+        with database.transaction() as session:
+            claims.abandon(session, found.lease)
+        raise
     return found.ran
 
 
@@ -143,7 +149,7 @@ def _begin_tasks(session: Session, visit: Visit, settings: Settings) -> None:
 
 
 def _begin(session: Session, visit: Visit, task: Task, settings: Settings) -> bool:
-    """Whether it is settled; if not, it is claimed now, or left for later."""
+    """Whether it is settled; if not, it is claimed now, or left for later: as it was, where somebody has its rows."""
     work, problem, reason = None, None, ""
     try:
         if task.attempts >= MAX_ATTEMPTS:
@@ -161,13 +167,19 @@ def _begin(session: Session, visit: Visit, task: Task, settings: Settings) -> bo
         if claims.gave_way(error):
             return False
         problem = error
-    task.attempts += 1
-    task.started_at = task.started_at or clock.now()
-    if work is not None and work.calls and problem is None:
-        claims.claim(visit.lease, task)
-        visit.run = Run(task.id, work)
-        return False
-    _settle(session, task, problem, reason, touched=task.attempts > 1)
+    try:
+        with session.begin_nested() if problem else nullcontext():
+            task.attempts += 1
+            task.started_at = task.started_at or clock.now()
+            if work is not None and work.calls and problem is None:
+                claims.claim(visit.lease, task)
+                visit.run = Run(task.id, work)
+                return False
+            _settle(session, task, problem, reason, touched=task.attempts > 1)
+    except OperationalError as error:
+        if claims.gave_way(error):
+            return False
+        raise
     visit.ran += 1
     return True
 

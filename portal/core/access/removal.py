@@ -40,6 +40,7 @@ from portal.core.directory import groups as directory
 from portal.core.directory.models import Group, Membership, User
 from portal.core.errors import Conflict, Invalid
 from portal.core.organization.models import Member, Organization
+from portal.core.organization.organizations import lock_organization
 from portal.core.space.models import Space
 
 
@@ -63,6 +64,7 @@ def remove_everything(
     scope = Scope(space, users, groups, configurations, accounts)
     if scope.empty:
         raise Invalid("Choose what everything is to be removed of.", field="users")
+    lock_organization(session, space.organization_id)
     if accounts:
         pick_accounts(session, space, accounts)
         _check_admin_account(session, space, accounts)
@@ -105,8 +107,6 @@ class _Batch:
 
     def forget_departments(self) -> int:
         """Before the authorizations in accounts, which would come back otherwise."""
-        held = select(Organization.id).where(Organization.id == self.space.organization_id).with_for_update()
-        self.session.execute(held)
         mine = self.scope.authorizations(DepartmentAuthorization)
         return len(
             self.session.scalars(

@@ -24,6 +24,7 @@ from portal.core.drift.comparing import Desired, Found, compare, named
 from portal.core.drift.models import AccountCheck, Difference
 from portal.core.drift.repairs import queue_by_itself
 from portal.core.drift.state import AccountState
+from portal.core.drift.turns import MEMBER
 from portal.core.organization.models import Account
 from portal.core.space.models import Space
 
@@ -44,7 +45,7 @@ class Turn:
 
 
 def take(session: Session, account_uin: int, space_id: str) -> Turn | None:
-    """None when it is not due (any more), somebody else was quicker, or a task is at work in the account."""
+    """None when it is not due (any more), no member any more, somebody else was quicker, or a task is at work there."""
     row = session.get(AccountCheck, (account_uin, space_id), populate_existing=True)
     if row is None or row.due_at is None or row.due_at > clock.now():
         return None
@@ -52,7 +53,10 @@ def take(session: Session, account_uin: int, space_id: str) -> Turn | None:
     busy = claim is not None and claim.until > clock.now()
     until = clock.now() + (WHILE_BUSY if busy else TURN)
     statement = update(AccountCheck).where(
-        AccountCheck.account_uin == account_uin, AccountCheck.space_id == space_id, AccountCheck.due_at == row.due_at
+        AccountCheck.account_uin == account_uin,
+        AccountCheck.space_id == space_id,
+        AccountCheck.due_at == row.due_at,
+        MEMBER,
     )
     taken: Any = session.execute(statement.values(due_at=until), execution_options={"synchronize_session": False})
     if not taken.rowcount or busy:

@@ -73,6 +73,8 @@ def queue_by_itself(session: Session, actor: Actor, *, space: Space, account: Ac
     mine = (Task.account_uin == account.uin, Task.space_id == space.id, Task.type == TaskType.REPAIR)
     newest = select(Task).where(*mine).order_by(Task.created_at.desc(), Task.number.desc()).limit(1)
     last = session.scalar(newest)
+    if last is not None and not _lock(session, last):
+        return
     if last is not None and last.status in (TaskStatus.QUEUED, TaskStatus.RUNNING):
         return
     if last is not None and last.status == TaskStatus.FAILED:
@@ -106,6 +108,12 @@ def set_repairs(session: Session, actor: Actor, *, space: Space, enabled: bool) 
         space.repairs_drift = enabled
         session.flush()
         _record(session, actor, "drift.enable_repair" if enabled else "drift.disable_repair", space, {})
+
+
+def _lock(session: Session, task: Task) -> bool:
+    """Read anew; False when somebody has it: it is canceled, run again or worked on in this moment."""
+    mine = select(Task).where(Task.id == task.id).with_for_update(skip_locked=True)
+    return session.scalar(mine.execution_options(populate_existing=True)) is not None
 
 
 def _being_repaired(session: Session, space: Space, uins: Iterable[int]) -> set[int]:

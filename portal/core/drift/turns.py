@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, insert, select, update
+from sqlalchemy import Select, and_, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -18,11 +18,19 @@ from portal.core.space.models import Space
 
 AT_ONCE = 100
 _ENROLLED_AT_ONCE = 500
+MEMBER = exists().where(
+    Member.account_uin == AccountCheck.account_uin,
+    Member.organization_id == Space.organization_id,
+    Space.id == AccountCheck.space_id,
+)
+"""The account did not leave the organization since it got its turn."""
 
 
 def due(session: Session, *, scheduled: bool) -> list[tuple[int, str]]:
     """Accounts (with the space) to look into now, those first that somebody asked for; `scheduled`: not only those."""
-    statement = select(AccountCheck.account_uin, AccountCheck.space_id).where(AccountCheck.due_at <= clock.now())
+    statement = select(AccountCheck.account_uin, AccountCheck.space_id).where(
+        AccountCheck.due_at <= clock.now(), MEMBER
+    )
     if not scheduled:
         statement = statement.where(AccountCheck.asked)
     statement = statement.order_by(AccountCheck.asked.desc(), AccountCheck.due_at).limit(AT_ONCE)

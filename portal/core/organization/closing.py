@@ -67,8 +67,9 @@ def close_organization(session: Session, actor: Actor, *, organization: Organiza
     again.
     """
     lock(session, organization)
+    members = select(Member.account_uin).where(Member.organization_id == organization.id)
+    session.execute(members.order_by(Member.account_uin).with_for_update())  # before spaces, as a worker does
     spaces = session.scalars(select(Space).where(Space.organization_id == organization.id).with_for_update()).all()
-    session.execute(select(Member.account_uin).where(Member.organization_id == organization.id).with_for_update())
     if reasons := obstacles(session, organization).reasons:
         raise Conflict(f"{organization.name} still has {', '.join(reasons)}. Remove these first.")
     audit.record(

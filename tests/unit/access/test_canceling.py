@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from portal.clouds.local import LocalConnector
 from portal.core import clock
 from portal.core.access import canceling, tasks
 from portal.core.access.models import (
+    Authorization,
     AuthorizationStatus,
     BatchUser,
     DeployedProvider,
+    Deployment,
     DeploymentStatus,
     SyncStatus,
     Task,
@@ -33,6 +35,7 @@ from tests.support.faults import faulty
 from tests.support.make import Make
 from tests.support.meeting import on_postgresql
 from tests.support.provisioning import Provisioning
+from tests.support.statements import statements
 
 ADMIN = Actor("user", "u-1", "Ada")
 
@@ -350,3 +353,46 @@ def test_all_failed_tasks_of_a_batch_run_again_and_who_cannot_is_told(
         session.query(Task).update({"status": "Success"})
     with pytest.raises(Conflict, match="Nothing in this batch failed"):
         retry_batch(house, batch)
+
+
+def test_a_batch_runs_again_with_as_many_statements_however_many_failed(house: Provisioning) -> None:
+    def counted(number: int) -> int:
+        people = [house.user() for _ in range(number)]
+        whats = [house.configuration(f"reader-{number}-{place}") for place in range(number)]
+        batch = house.grant([house.account()], people, whats)
+        with house.make.transaction() as session:
+            session.execute(delete(Authorization))
+            session.execute(
+                update(Task).where(Task.batch_id == batch).values(status="Failed", attempts=1, reason="No.")
+            )
+        with statements(house.database) as seen:
+            assert retry_batch(house, batch) == (number * number, [])
+        assert len(house.authorizations()) == number * number
+        assert house.done(batch) == ["Success"] * number * number
+        ids = select(Task.id).where(Task.batch_id == batch)
+        audited = select(AuditEvent.target_id).where(AuditEvent.action == "task.retry", AuditEvent.target_id.in_(ids))
+        assert len(house.rows(audited)) == number * number
+        return len(seen)
+
+    assert counted(2) == counted(6)
+
+
+def test_redeployments_run_again_with_as_many_statements_however_many_failed(house: Provisioning) -> None:
+    reader, person = house.configuration(), house.user()
+
+    def counted(number: int) -> int:
+        house.done(house.grant([house.account() for _ in range(number)], [person], [reader]))
+        batch = house.redeploy(*house.deployments())
+        total = len(house.tasks(batch))
+        with house.make.transaction() as session:
+            session.execute(update(Deployment).values(status=DeploymentStatus.FAILED))
+            session.execute(
+                update(Task).where(Task.batch_id == batch).values(status="Failed", attempts=1, reason="No.")
+            )
+        with statements(house.database) as seen:
+            assert retry_batch(house, batch) == (total, [])
+        assert {one.status for one in house.deployments()} == {DeploymentStatus.DEPLOYING}
+        assert house.done(batch) == ["Success"] * total
+        return len(seen)
+
+    assert counted(2) == counted(6)

@@ -149,6 +149,16 @@ def test_a_direct_authorization_that_a_department_covers_stays_open_when_it_is_r
     assert len(house.deployments()) == 1
 
 
+def test_one_that_is_not_revoked_does_not_hold_up_the_undeployment_of_another_configuration(house: Company) -> None:
+    research, alice = house.department("Research"), house.user("alice")
+    reader, writer, one = house.configuration(), house.configuration("writer"), house.member("one", research)
+    house.grant_in([research], [alice], [writer])
+    house.done(house.grant([one], [alice], [reader]))
+    batch = house.revoke(*house.authorizations(), undeploy_last=True)
+    assert sorted(result.partition(":")[0] for result in house.done(batch)) == ["Failed", "Success", "Success"]
+    assert [deployment.configuration_id for deployment in house.deployments()] == [writer.id]
+
+
 def test_what_only_a_department_grants_is_not_revoked_in_an_account(house: Company) -> None:
     research, alice, bob = house.department("Research"), house.user("alice"), house.user("bob")
     reader, one = house.configuration(), house.member("one", research)

@@ -368,6 +368,17 @@ def test_an_account_that_left_the_organization_is_forgotten(house: Drift) -> Non
     assert house.rows(select(Difference)) == []
 
 
+def test_an_account_that_got_its_turn_while_it_left_is_not_looked_into(house: Drift) -> None:
+    gone = house.account("gone")
+    with house.make.transaction() as session:
+        organization = session.get_one(Organization, house.space.organization_id)
+        remove_members(session, SYSTEM, organization=organization, uins=[gone.uin])
+        session.add(AccountCheck(space_id=house.space.id, account_uin=gone.uin, due_at=clock.now()))
+    with clock.shifted(timedelta(minutes=1)), house.make.transaction() as session:
+        assert gone.uin not in [uin for uin, _space in turns.due(session, scheduled=True)]
+        assert checks.take(session, gone.uin, house.space.id) is None
+
+
 def test_an_idle_pass_asks_two_questions_and_writes_nothing(house: Drift) -> None:
     house.look()
     with statements(house.database) as seen:

@@ -10,13 +10,16 @@ from sqlalchemy import select
 
 from portal.clouds.local import LocalConnector
 from portal.core import clock
-from portal.core.access.models import DeployedProvider, DeploymentStatus, TaskStatus
+from portal.core.access import tasks
+from portal.core.access.models import DeployedProvider, DeploymentStatus, Task, TaskStatus
+from portal.core.actor import SYSTEM
 from portal.core.cam import users
 from portal.core.cam.models import CamIdentityProvider, CamUser
 from portal.core.drift import repairs
 from portal.core.errors import Forbidden, LimitReached, Unavailable
 from portal.worker import visits
 from tests.support.drift import LATER, Drift, refusing
+from tests.support.meeting import on_postgresql
 
 ROLE = "TencentCloudSSO-reader"
 
@@ -254,6 +257,24 @@ def test_what_cannot_be_repaired_leaves_one_failed_task_not_one_a_day(
     [task] = house.repairs()
     assert (task.status, task.reason) == ("Failed", f"{ROLE}: Not yours.")
     assert len(house.events("account.repair")) == 3
+
+
+@on_postgresql
+def test_one_that_somebody_has_in_hand_is_left_to_them_by_the_pass(
+    house: Drift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.verb(repairs.set_repairs, enabled=True)
+    house.drop_role(house.bank)
+    with refusing(monkeypatch, house.bank, "ensure_role", Forbidden("Not yours.")):
+        house.look()
+        house.work()
+    [task] = house.repairs()
+    with house.make.transaction() as session:
+        tasks.retry(session, SYSTEM, space=house.space, task=session.get_one(Task, task.id))
+        with clock.shifted(LATER):
+            house.look()
+    assert [one.id for one in house.repairs()] == [task.id]
+    assert len(house.events("account.repair")) == 1
 
 
 def test_one_that_waits_is_not_doubled_by_the_pass(house: Drift) -> None:

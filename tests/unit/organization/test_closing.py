@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,10 +19,12 @@ from portal.core.guardrails import policies
 from portal.core.models import Base
 from portal.core.organization import members
 from portal.core.organization.closing import close_organization
-from portal.core.organization.models import Account, Organization
+from portal.core.organization.models import Account, Member, Organization
+from portal.core.space.models import Space
 from portal.settings import Settings
 from tests.support import admin
 from tests.support.make import Make
+from tests.support.meeting import on_postgresql, waiting
 from tests.support.provisioning import Provisioning
 
 ADMIN = Actor("administrator", "1", "admin")
@@ -103,3 +107,50 @@ def test_org_3_an_organization_without_a_space_is_closed_and_made_anew(make: Mak
     admin.activate(make, admin.make_organization(make, "Acme"), "acme")
     with make.transaction() as session:
         assert session.query(Organization).count() == 1
+
+
+def locked_while_it_waits(database: Database, first: Any, then: Any, verb: Callable[[], Any]) -> None:
+    """`verb` waits for who has locked `first`, and does not hold what that one locks `then`."""
+    with ThreadPoolExecutor(1) as pool:
+        session = database.session()
+        try:
+            session.execute(first).all()
+            running = pool.submit(verb)
+            while not waiting(database):
+                assert not running.done()
+            session.execute(then).all()
+        finally:
+            session.rollback()
+            session.close()
+        running.result(timeout=10)
+
+
+@on_postgresql
+def test_org_3_closing_waits_for_a_worker_that_then_takes_the_space(make: Make, settings: Settings) -> None:
+    house = Provisioning(make, settings)
+    number = house.space.organization_id
+    member = select(Member.account_uin).where(Member.organization_id == number)
+    space = select(Space.id).where(Space.id == house.space.id)
+    locked_while_it_waits(
+        make.database,
+        member.with_for_update(read=True, key_share=True),
+        space.with_for_update(read=True, nowait=True),
+        lambda: close(make, number),
+    )
+
+
+@on_postgresql
+def test_org_3_removing_everything_waits_for_who_closes_the_organization(make: Make, settings: Settings) -> None:
+    house = Provisioning(make, settings)
+    number, shop = house.space.organization_id, house.account("shop")
+
+    def remove() -> None:
+        with make.transaction() as session:
+            removal.remove_everything(session, ADMIN, space=house.space, accounts=[shop.uin])
+
+    locked_while_it_waits(
+        make.database,
+        select(Organization.id).where(Organization.id == number).with_for_update(),
+        select(Member.account_uin).where(Member.organization_id == number).with_for_update(nowait=True),
+        remove,
+    )

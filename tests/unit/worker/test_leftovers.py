@@ -99,3 +99,20 @@ def test_where_nothing_broke_off_nobody_looks(house: Provisioning, team: Group) 
         house.work()
     assert faults.calls == ["", "forbidden"]
     assert house.inside(account).users == ()
+
+
+def test_whom_a_synchronization_still_waits_for_is_not_made_the_accounts_own_by_another(house: Provisioning) -> None:
+    account, both = house.account(), house.group("both", [house.user("first"), house.user("second")])
+    with faulty(house.database) as faults:
+        faults.calls = ["invalid"]
+        house.synchronize([account], [house.user("never")])
+        house.work()
+        faults.calls = ["", "", "unavailable"]
+        waiting = house.synchronize([account], [both], deletion=DeletionStrategy.KEEP)
+        other = house.synchronize([account], [house.user("third")], deletion=DeletionStrategy.KEEP)
+        house.work()
+    assert house.results(other) == ["Success"]
+    assert house.results(waiting) == ["Queued: The account does not answer."]
+    with clock.shifted(LATER):
+        house.work()
+    assert list(house.inside(account).users) == house.synced(account) == ["first", "second", "third"]

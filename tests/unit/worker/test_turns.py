@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,11 +10,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import event, select, update
 
 from portal.clouds.local import LocalConnector
 from portal.core import clock
-from portal.core.access.models import AccountClaim, AuthorizationStatus, Task
+from portal.core.access.models import (
+    AccountClaim,
+    Authorization,
+    AuthorizationStatus,
+    Deployment,
+    Task,
+    TaskStatus,
+    TaskType,
+)
 from portal.core.database import Database
 from portal.worker import claims, roles, visits
 from portal.worker.engine import Turns
@@ -177,6 +186,56 @@ def test_what_is_due_takes_one_statement_however_many(house: Provisioning) -> No
     assert len(due(house)) == 6
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_who_waits_for_an_undeployment_is_the_same_seen_from_all_accounts_and_from_one(
+    house: Provisioning, seed: int
+) -> None:
+    """Of all accounts it is asked without a question for every task."""
+    chance, account, now = random.Random(seed), house.account(), clock.now()
+    with house.make.transaction() as session:
+        for _ in range(60):
+            session.add(
+                Task(
+                    space_id=house.space.id,
+                    batch_id="b-1",
+                    number=chance.randint(1, 3),
+                    type=chance.choice([*[TaskType.REVOKE] * 5, TaskType.UNDEPLOY]),
+                    status=chance.choice([TaskStatus.QUEUED, TaskStatus.QUEUED, TaskStatus.SUCCESS]),
+                    account_uin=account.uin,
+                    configuration_id=chance.choice([None, *"abcdefgh"]),
+                    created_at=now - timedelta(seconds=chance.randint(1, 6)),
+                    not_before=now - timedelta(seconds=10),
+                    search_key="",
+                )
+            )
+    with house.make.transaction() as session:
+        lease = claims.take(session, account.uin, "mine", length=timedelta(minutes=1), per_second=0)
+        assert lease is not None
+        one = {task.id for task in claims.ready(session, lease, 100)}
+        waiting = set(session.scalars(claims.waiting()))
+        queued = set(session.scalars(select(Task.id).where(Task.status == TaskStatus.QUEUED)))
+    assert waiting
+    assert one == queued - waiting
+    with statements(house.database) as seen:
+        due(house)
+    assert "EXISTS" not in "".join(seen)
+
+
+def test_what_took_long_to_read_is_not_read_again_at_once(house: Provisioning, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.grant([house.account() for _ in range(4)], [house.user()], [house.configuration()])
+    original, reads, now = claims.due, [], [1000.0]
+
+    def slow(*args: Any, **named: Any) -> Any:
+        reads.append(now[0])
+        now[0] += 5
+        return original(*args, **named)
+
+    monkeypatch.setattr(claims, "due", slow)
+    monkeypatch.setattr("portal.worker.engine.time.monotonic", lambda: now[0])
+    assert Turns(house.database, house.settings).run() == 4
+    assert len(reads) == 2, "once for all, and once more when nothing is left"
+
+
 @on_postgresql
 def test_a_worker_gives_way_to_who_has_the_rows_it_wants(house: Provisioning) -> None:
     """It holds rows of the first task already: if it waited for the second's, the other might wait for the first's."""
@@ -193,6 +252,45 @@ def test_a_worker_gives_way_to_who_has_the_rows_it_wants(house: Provisioning) ->
     visits.go_on(visit, house.database, house.settings)
     assert house.results(batch) == ["Success", "Success"]
     assert visit.over
+
+
+@on_postgresql
+def test_giving_up_one_that_somebody_has_the_rows_of_does_not_undo_what_was_done(house: Provisioning) -> None:
+    account, reader, writer = house.account(), house.configuration(), house.configuration("writer")
+    house.done(house.grant([account], [house.user()], [reader]))
+    done = house.grant([account], [house.user()], [writer])
+    late = house.grant([account], [house.user()], [reader])
+    with house.make.transaction() as session:
+        session.execute(
+            update(Authorization)
+            .where(Authorization.configuration_id == reader.id)
+            .values(status=AuthorizationStatus.REMOVING)
+        )
+    visit = house.enter(house.tasks(done)[0])
+    visits.perform(visit, house.database, house.settings)
+    with house.make.transaction() as session:
+        session.execute(select(Deployment).where(Deployment.configuration_id == reader.id).with_for_update())
+        visits.go_on(visit, house.database, house.settings)
+    assert house.results(done) == ["Success"]
+    assert [(task.status, task.attempts) for task in house.tasks(late)] == [("Queued", 0)]
+    visits.go_on(visit, house.database, house.settings)
+    assert house.results(late) == ["Failed: The authorization was removed before it was granted."]
+    assert visit.over
+
+
+def test_an_account_whose_visit_broke_off_is_free_at_once(house: Provisioning, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = house.account()
+    batch = house.grant([account], [house.user()], [house.configuration()])
+
+    def broken(*_args: Any, **_more: Any) -> None:
+        raise RuntimeError("The database has had enough.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(visits, "_finish", broken)
+        with pytest.raises(RuntimeError):
+            visits.visit(account.uin, house.database, house.settings)
+    assert visits.visit(account.uin, house.database, house.settings) == 1
+    assert house.results(batch) == ["Success"]
 
 
 def test_threads_share_the_turns(house: Provisioning) -> None:
