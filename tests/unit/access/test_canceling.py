@@ -358,8 +358,8 @@ def test_all_failed_tasks_of_a_batch_run_again_and_who_cannot_is_told(
 def test_a_batch_runs_again_with_as_many_statements_however_many_failed(house: Provisioning) -> None:
     def counted(number: int) -> int:
         people = [house.user() for _ in range(number)]
-        whats = [house.configuration(f"reader-{number}-{place}") for place in range(number)]
-        batch = house.grant([house.account()], people, whats)
+        kinds = [house.configuration(f"reader-{number}-{place}") for place in range(number)]
+        batch = house.grant([house.account()], people, kinds)
         with house.make.transaction() as session:
             session.execute(delete(Authorization))
             session.execute(
