@@ -148,7 +148,9 @@ def test_ic_13_removed_permissions_close_the_account_to_the_employee_at_the_next
     open_accounts(console)
     console.get_by_role("link", name="data-lake").click()
     console.get_by_role("link", name="Remove permissions grace").click()
-    expect(console.get_by_text("Logging in with these roles is refused at once, and who is inside is put out.")).to_be_visible()
+    expect(
+        console.get_by_text("Logging in with these roles is refused at once, and who is inside is put out.")
+    ).to_be_visible()
     console.get_by_role("button", name="Remove permissions").click()
     settle(console)
 
