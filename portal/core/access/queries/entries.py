@@ -61,8 +61,8 @@ def open_roles(user: User) -> Any:
     )
 
 
-def _open_accounts(user: User) -> Any:
-    """(account, configuration) of every role that the user may take, from what it holds outwards.
+def _reached(user: User) -> Any:
+    """Account, configuration and duration of every role that the user may take, from what it holds outwards.
 
     The same rules as `open_roles`, whose `or` leads both databases to read all authorizations of the space.
     """
@@ -78,7 +78,7 @@ def _open_accounts(user: User) -> Any:
         Deployment.account_uin == held.c.account_uin, Deployment.configuration_id == held.c.configuration_id
     )
     return (
-        select(held.c.account_uin)
+        select(held.c.account_uin, held.c.configuration_id, Deployment.session_duration)
         .join(Deployment, deployed)
         .where(Deployment.deployed_revision > 0, Deployment.status != DeploymentStatus.UNDEPLOYING, _enabled(user))
     )
@@ -104,30 +104,31 @@ def open_users(user: User) -> Any:
 
 def entries_of_user(session: Session, user: User, search: Search) -> Page[AccountEntry]:
     """Accounts with their roles, in three statements. Finds account name, number and role; sorts: name."""
-    reached = _open_accounts(user)
+    reached = _reached(user)
+    reached_accounts = reached.with_only_columns(reached.selected_columns.account_uin)
     accounts: Any = (
         select(Member.account_uin, Member.name)
         .join(Space, Space.organization_id == Member.organization_id)
-        .where(Space.id == user.space_id, Member.account_uin.in_(reached))
+        .where(Space.id == user.space_id, Member.account_uin.in_(reached_accounts))
     )
     if search.text:
         by_name = find(select(Member.account_uin), search, [Member.name_key], Member.account_uin)
-        by_role = reached.join(Configuration, Configuration.id == Deployment.configuration_id)
+        by_role = reached_accounts.join(Configuration, Configuration.id == Deployment.configuration_id)
         by_role = by_role.where(Configuration.name_key.like(contains(search.text), escape="\\"))
         accounts = accounts.where(or_(Member.account_uin.in_(by_name), Member.account_uin.in_(by_role)))
     page = paginate(session, accounts, search, sorts={"name": Member.name_key}, key=Member.account_uin)
+    roles = reached.subquery()
     found = session.execute(
-        open_roles(user)
-        .with_only_columns(
-            Authorization.account_uin,
+        select(
+            roles.c.account_uin,
             Configuration.id,
             Configuration.name,
             Configuration.description,
-            Deployment.session_duration,
+            roles.c.session_duration,
             Configuration.name_key,
-            maintain_column_froms=True,
         )
-        .where(Authorization.account_uin.in_([row.account_uin for row in page.rows]))
+        .join(Configuration, Configuration.id == roles.c.configuration_id)
+        .where(roles.c.account_uin.in_([row.account_uin for row in page.rows]))
         .distinct()
         .order_by(Configuration.name_key)
     )
