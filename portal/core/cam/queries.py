@@ -79,10 +79,6 @@ def policies_of_user(session: Session, cam_user: CamUser) -> tuple[NamedPolicy, 
     return named(grants_of_user(session, cam_user))
 
 
-def policies_of_role(session: Session, role: CamRole) -> tuple[NamedPolicy, ...]:
-    return named(grants_of_role(session, role))
-
-
 def named(grants: Iterable[Grant]) -> tuple[NamedPolicy, ...]:
     return tuple(NamedPolicy(grant.name, grant.type, grant.policy) for grant in grants)
 

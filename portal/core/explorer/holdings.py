@@ -16,10 +16,9 @@ from portal.core.access.models import (
     Configuration,
     DepartmentAuthorization,
     Deployment,
-    DeploymentStatus,
 )
 from portal.core.access.picking import chunks
-from portal.core.access.queries.shared import find
+from portal.core.access.queries.shared import OPENS, find
 from portal.core.directory.models import Group, Membership, User
 from portal.core.organization import queries as organization
 from portal.core.organization.models import Member
@@ -130,8 +129,7 @@ def _holdings(
     deployed = and_(
         Deployment.account_uin == grouped.c.account_uin,
         Deployment.configuration_id == grouped.c.configuration_id,
-        Deployment.deployed_revision > 0,
-        Deployment.status != DeploymentStatus.UNDEPLOYING,
+        OPENS,
     )
     door: ColumnElement[str] = case(
         (User.enabled.is_(False), "disabled"),

@@ -92,13 +92,15 @@ def test_a_policy_of_another_account_is_not_there(session: Session, account_uin:
 def test_a_custom_policy_does_not_stand_in_for_a_preset(session: Session, account_uin: int) -> None:
     custom(session, account_uin, "ReadOnlyAccess")
     operator = role(session, account_uin, ["ReadOnlyAccess"])
-    assert [policy.type for policy in queries.policies_of_role(session, operator)] == ["System"]
+    assert [policy.type for policy in queries.named(queries.grants_of_role(session, operator))] == ["System"]
 
 
 def test_a_role_has_exactly_what_was_said_last(session: Session, account_uin: int) -> None:
     operator = role(session, account_uin, ["ReadOnlyAccess", "QcloudCVMFullAccess"])
     assert role(session, account_uin, ["QcloudCOSFullAccess"]) is operator
-    assert [policy.name for policy in queries.policies_of_role(session, operator)] == ["QcloudCOSFullAccess"]
+    assert [policy.name for policy in queries.named(queries.grants_of_role(session, operator))] == [
+        "QcloudCOSFullAccess"
+    ]
     assert queries.policies_of_roles(session, account_uin, ["operator", "absent"]) == {
         "operator": ("QcloudCOSFullAccess",),
         "absent": (),

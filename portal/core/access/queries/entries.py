@@ -12,12 +12,11 @@ from portal.core.access.models import (
     AuthorizationStatus,
     Configuration,
     Deployment,
-    DeploymentStatus,
     SyncedUser,
     SyncStatus,
     UserSync,
 )
-from portal.core.access.queries.shared import find, in_groups_of
+from portal.core.access.queries.shared import OPENS, find, in_groups_of
 from portal.core.access.rows import AccountEntry, RoleEntry, UserEntryRow
 from portal.core.directory.models import Membership, User
 from portal.core.organization.models import Member
@@ -54,8 +53,7 @@ def open_roles(user: User) -> Any:
             Authorization.space_id == user.space_id,
             or_(Authorization.user_id == user.id, Authorization.group_id.in_(in_groups_of(user.id))),
             Authorization.status == AuthorizationStatus.ACTIVE,
-            Deployment.deployed_revision > 0,
-            Deployment.status != DeploymentStatus.UNDEPLOYING,
+            OPENS,
             _enabled(user),
         )
     )
@@ -80,7 +78,7 @@ def _reached(user: User) -> Any:
     return (
         select(held.c.account_uin, held.c.configuration_id, Deployment.session_duration)
         .join(Deployment, deployed)
-        .where(Deployment.deployed_revision > 0, Deployment.status != DeploymentStatus.UNDEPLOYING, _enabled(user))
+        .where(OPENS, _enabled(user))
     )
 
 

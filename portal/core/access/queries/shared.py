@@ -22,6 +22,9 @@ from portal.core.text import contains
 
 OUTDATED = and_(Deployment.status == DeploymentStatus.DEPLOYED, Deployment.deployed_revision < Configuration.revision)
 
+OPENS = and_(Deployment.deployed_revision > 0, Deployment.status != DeploymentStatus.UNDEPLOYING)
+"""The role stands in the account and may be taken; one that waits for its redeployment stays open."""
+
 PRINCIPAL_KEY = func.coalesce(User.user_name_key, Group.name_key)
 
 
